@@ -27,9 +27,13 @@ export interface FieldIo {
   stop(): Promise<void>;
   /** Every poll, changed or not, so that silence can be told from sameness. */
   onInputs(listener: (inputs: Inputs, at: MonoMs) => void): void;
-  onMeasurements(listener: (readings: Partial<Record<MeasurementName, Reading>>, at: MonoMs) => void): void;
+  onMeasurements(
+    listener: (readings: Partial<Record<MeasurementName, Reading>>, at: MonoMs) => void,
+  ): void;
   /** Once when a device is lost, once when it is back. */
-  onDevice(listener: (device: Exclude<Device, 'reader'>, online: boolean, reason: string) => void): void;
+  onDevice(
+    listener: (device: Exclude<Device, 'reader'>, online: boolean, reason: string) => void,
+  ): void;
   /**
    * Releases or engages the lock relay, ahead of every poll. Resolves when the coil was read back as commanded.
    * Rejects with Fault LOCK_UNCONFIRMED, MODBUS_TIMEOUT, MODBUS_CRC, MODBUS_EXCEPTION, MODBUS_EXPIRED or SERIAL_CLOSED.
@@ -46,11 +50,21 @@ export interface Reader {
   onLine(listener: (line: Uint8Array, at: MonoMs) => void): void;
   onOnline(listener: (online: boolean, reason: string) => void): void;
   /** Shows and speaks the decision; a reader without display drops it. Never throws. */
-  answer(decision: { outcome: 'granted' } | { outcome: 'denied'; denial: Denial }, sentence: Sentence): void;
+  answer(
+    decision: { outcome: 'granted' } | { outcome: 'denied'; denial: Denial },
+    sentence: Sentence,
+  ): void;
 }
 
 export type CardVerdict =
-  | { verdict: 'valid'; card: number; org: number; rights: number; issued_at_s: number; sequence: number }
+  | {
+      verdict: 'valid';
+      card: number;
+      org: number;
+      rights: number;
+      issued_at_s: number;
+      sequence: number;
+    }
   | { verdict: 'refused'; denial: Denial };
 
 /** Judges a line of the reader. Pure but for its replay memory, which only `accept` writes. */
@@ -85,7 +99,11 @@ export interface Outbox {
   /** Group-committed within seconds; may thin the oldest samples to stay within the disk budget. */
   appendSample(record: SampleRecord): void;
   /** Next records after `after`, oldest first, as one message; null when there is none. */
-  read(stream: Stream, after: number, limits: { records: number; bytes: number }): OutgoingRead | null;
+  read(
+    stream: Stream,
+    after: number,
+    limits: { records: number; bytes: number },
+  ): OutgoingRead | null;
   /** Trims up to the acknowledgement. A `through` beyond the head, or problem fork, begins a new epoch. */
   acknowledge(ack: Ack): void;
   position(stream: Stream): { epoch: string; acked: number; head: number };

@@ -28,7 +28,13 @@ export const ROLES = ['viewer', 'operator', 'administrator'] as const;
 export type Role = (typeof ROLES)[number];
 
 export const Session = z
-  .strictObject({ account: z.string(), role: z.enum(ROLES), organisation: z.int(), organisation_name: z.string(), version: z.string() })
+  .strictObject({
+    account: z.string(),
+    role: z.enum(ROLES),
+    organisation: z.int(),
+    organisation_name: z.string(),
+    version: z.string(),
+  })
   .meta({ id: 'Session' });
 export type Session = z.output<typeof Session>;
 
@@ -119,7 +125,9 @@ export const Series = z
   .meta({ id: 'Series' });
 export type Series = z.output<typeof Series>;
 
-export const OpenRequest = z.strictObject({ kind: z.literal('open'), reason: z.string().min(2).max(200) }).meta({ id: 'OpenRequest' });
+export const OpenRequest = z
+  .strictObject({ kind: z.literal('open'), reason: z.string().min(2).max(200) })
+  .meta({ id: 'OpenRequest' });
 export type OpenRequest = z.output<typeof OpenRequest>;
 
 export const CommandState = z
@@ -160,7 +168,12 @@ export type UsageDay = z.output<typeof UsageDay>;
  * nothing is missed; too old an id is answered with `resync` (fetch the states again).
  */
 export const LiveMessage = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('hello'), sequence: z.int(), server_at: z.number(), version: z.string() }),
+  z.strictObject({
+    type: z.literal('hello'),
+    sequence: z.int(),
+    server_at: z.number(),
+    version: z.string(),
+  }),
   z.strictObject({ type: z.literal('resync') }),
   /** Coalesced to one a second: pairs of index and status digit. */
   z.strictObject({ type: z.literal('states'), changes: z.array(z.tuple([z.int(), z.int()])) }),
@@ -171,7 +184,11 @@ export type LiveMessage = z.output<typeof LiveMessage>;
 
 /** POST /api/v1/members: makes a member and, with a holder key, the card. For the command-line issuer; role administrator. */
 export const MemberRequest = z
-  .strictObject({ name: z.string().min(1).max(60), organisation: z.int().optional(), holder_key: z.string().max(200) })
+  .strictObject({
+    name: z.string().min(1).max(60),
+    organisation: z.int().optional(),
+    holder_key: z.string().max(200),
+  })
   .meta({ id: 'MemberRequest' });
 export type MemberRequest = z.output<typeof MemberRequest>;
 /** `card`: the issuer-signed card, base64. `holder_key` above: compressed P-256 point, base64. */

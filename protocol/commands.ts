@@ -22,15 +22,41 @@ const base64 = z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/);
 
 export const Command = z.discriminatedUnion('kind', [
   /** Opens the door once, as a granted card would. `actor` is an account, never a person's name. */
-  z.strictObject({ kind: z.literal('open'), ...order, actor: z.string().max(64), reason: z.string().min(1).max(200) }),
-  z.strictObject({ kind: z.literal('setMode'), ...order, mode: z.enum(DOOR_MODES), actor: z.string().max(64), reason: z.string().min(1).max(200) }),
+  z.strictObject({
+    kind: z.literal('open'),
+    ...order,
+    actor: z.string().max(64),
+    reason: z.string().min(1).max(200),
+  }),
+  z.strictObject({
+    kind: z.literal('setMode'),
+    ...order,
+    mode: z.enum(DOOR_MODES),
+    actor: z.string().max(64),
+    reason: z.string().min(1).max(200),
+  }),
   /** Signed by the root: trusted for its signature, not for its way here; no deadline. */
-  z.strictObject({ kind: z.literal('keySet'), version: z.int().min(1), body: base64.max(64 * 1024) }),
-  z.strictObject({ kind: z.literal('statusList'), version: z.int().min(1), body: base64.max(480 * 1024) }),
+  z.strictObject({
+    kind: z.literal('keySet'),
+    version: z.int().min(1),
+    body: base64.max(64 * 1024),
+  }),
+  z.strictObject({
+    kind: z.literal('statusList'),
+    version: z.int().min(1),
+    body: base64.max(480 * 1024),
+  }),
 ]);
 export type Command = z.output<typeof Command>;
 export type Order = Extract<Command, { deadline_at: number }>;
 
 /** `sent` and `unknown` are the cloud's; every other status is the station's own record. */
-export const COMMAND_STATUSES = ['sent', 'received', 'succeeded', 'failed', 'expired', 'unknown'] as const;
+export const COMMAND_STATUSES = [
+  'sent',
+  'received',
+  'succeeded',
+  'failed',
+  'expired',
+  'unknown',
+] as const;
 export type CommandStatus = (typeof COMMAND_STATUSES)[number];

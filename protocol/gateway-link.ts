@@ -24,7 +24,10 @@ export interface Frame {
 
 export function encodeFrames(frames: readonly Frame[]): Uint8Array {
   const encoder = new TextEncoder();
-  const parts = frames.map((frame) => ({ topic: encoder.encode(frame.topic), payload: frame.payload }));
+  const parts = frames.map((frame) => ({
+    topic: encoder.encode(frame.topic),
+    payload: frame.payload,
+  }));
   const total = parts.reduce((sum, part) => sum + 6 + part.topic.length + part.payload.length, 0);
   const bytes = new Uint8Array(total);
   const view = new DataView(bytes.buffer);
@@ -64,14 +67,22 @@ export function decodeFrames(bytes: Uint8Array): Frame[] | null {
 
 /** One acknowledgement for each (station, stream) that the batch touched. */
 export const UplinkAnswer = z.strictObject({
-  acks: z.array(z.strictObject({ station: StationCodeSchema, ack: Ack })).max(2 * BATCH_MESSAGES_MAX),
+  acks: z
+    .array(z.strictObject({ station: StationCodeSchema, ack: Ack }))
+    .max(2 * BATCH_MESSAGES_MAX),
 });
 export type UplinkAnswer = z.output<typeof UplinkAnswer>;
 
 export const PresenceReport = z.strictObject({
   gateway: z.string().regex(/^[a-z0-9-]{1,32}$/),
   changes: z
-    .array(z.strictObject({ station: StationCodeSchema, seen_at: z.int().min(0), presence: StationPresence }))
+    .array(
+      z.strictObject({
+        station: StationCodeSchema,
+        seen_at: z.int().min(0),
+        presence: StationPresence,
+      }),
+    )
     .min(1)
     .max(2000),
 });

@@ -24,7 +24,14 @@ const stamp = {
   clock: z.enum(CLOCK_QUALITIES),
 };
 
-export const PORTAL_STATES = ['secured', 'released', 'open', 'heldOpen', 'forcedOpen', 'fault'] as const;
+export const PORTAL_STATES = [
+  'secured',
+  'released',
+  'open',
+  'heldOpen',
+  'forcedOpen',
+  'fault',
+] as const;
 export type PortalState = (typeof PORTAL_STATES)[number];
 export const DOOR_MODES = ['normal', 'freeAccess', 'lockdown', 'maintenance'] as const;
 export type DoorMode = (typeof DOOR_MODES)[number];
@@ -35,7 +42,10 @@ export type Device = (typeof DEVICES)[number];
 
 const Values = z.strictObject(
   Object.fromEntries(
-    MEASUREMENT_NAMES.map((name) => [name, z.number().min(MEASUREMENTS[name].min).max(MEASUREMENTS[name].max).optional()]),
+    MEASUREMENT_NAMES.map((name) => [
+      name,
+      z.number().min(MEASUREMENTS[name].min).max(MEASUREMENTS[name].max).optional(),
+    ]),
   ) as Record<MeasurementName, z.ZodOptional<z.ZodNumber>>,
 );
 const Inputs = z.strictObject(
@@ -76,12 +86,29 @@ export const EventRecord = z.discriminatedUnion('kind', [
     decision_us: z.int().min(0),
   }),
   /** The portal machine moved. */
-  z.strictObject({ kind: z.literal('door'), ...stamp, from: z.enum(PORTAL_STATES), to: z.enum(PORTAL_STATES), cause: shortText }),
+  z.strictObject({
+    kind: z.literal('door'),
+    ...stamp,
+    from: z.enum(PORTAL_STATES),
+    to: z.enum(PORTAL_STATES),
+    cause: shortText,
+  }),
   z.strictObject({ kind: z.literal('mode'), ...stamp, mode: z.enum(DOOR_MODES), cause: shortText }),
   z.strictObject({ kind: z.literal('room'), ...stamp, state: z.enum(ROOM_STATES) }),
   /** A contact changed that somebody must know of (SOS, smoke, tamper, mains, presence, privacy bolt, egress). */
-  z.strictObject({ kind: z.literal('input'), ...stamp, input: z.enum(INPUT_NAMES as [string, ...string[]]), active: z.boolean() }),
-  z.strictObject({ kind: z.literal('device'), ...stamp, device: z.enum(DEVICES), online: z.boolean(), reason: shortText.optional() }),
+  z.strictObject({
+    kind: z.literal('input'),
+    ...stamp,
+    input: z.enum(INPUT_NAMES as [string, ...string[]]),
+    active: z.boolean(),
+  }),
+  z.strictObject({
+    kind: z.literal('device'),
+    ...stamp,
+    device: z.enum(DEVICES),
+    online: z.boolean(),
+    reason: shortText.optional(),
+  }),
   /** The station's own word on a command; the only source of a command's status. */
   z.strictObject({
     kind: z.literal('command'),
@@ -90,10 +117,26 @@ export const EventRecord = z.discriminatedUnion('kind', [
     status: z.enum(['received', 'succeeded', 'failed', 'expired']),
     reason: shortText.optional(),
   }),
-  z.strictObject({ kind: z.literal('started'), ...stamp, software: z.string().max(40), previous_boot: z.string().regex(BOOT_ID).optional() }),
+  z.strictObject({
+    kind: z.literal('started'),
+    ...stamp,
+    software: z.string().max(40),
+    previous_boot: z.string().regex(BOOT_ID).optional(),
+  }),
   /** The clock was set or its quality changed; `offset_ms` = wall minus mono of this boot from now on. */
-  z.strictObject({ kind: z.literal('clock'), ...stamp, quality: z.enum(CLOCK_QUALITIES), offset_ms: z.int(), step_ms: z.int() }),
-  z.strictObject({ kind: z.literal('trust'), ...stamp, key_set_version: z.int().min(0), status_list_version: z.int().min(0) }),
+  z.strictObject({
+    kind: z.literal('clock'),
+    ...stamp,
+    quality: z.enum(CLOCK_QUALITIES),
+    offset_ms: z.int(),
+    step_ms: z.int(),
+  }),
+  z.strictObject({
+    kind: z.literal('trust'),
+    ...stamp,
+    key_set_version: z.int().min(0),
+    status_list_version: z.int().min(0),
+  }),
   /** The outbox was begun anew: why, and which epoch went before (if it can still be told). */
   z.strictObject({
     kind: z.literal('epoch'),

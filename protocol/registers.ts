@@ -19,10 +19,26 @@ export type CoilName = keyof typeof COILS;
 /** Settings, function codes 03 and 06. */
 export const HOLDING_REGISTERS = {
   /** How long `lockRelease` stays on at most, timed by the controller itself: 1..600 x 100 ms. */
-  releaseTime: { unit: 'controller', address: 0, scale: 0.1, measure: 's', min: 0.1, max: 60, ref: 'IO-2' },
+  releaseTime: {
+    unit: 'controller',
+    address: 0,
+    scale: 0.1,
+    measure: 's',
+    min: 0.1,
+    max: 60,
+    ref: 'IO-2',
+  },
 } as const satisfies Record<
   string,
-  { unit: Unit; address: number; scale: number; measure: string; min: number; max: number; ref: string }
+  {
+    unit: Unit;
+    address: number;
+    scale: number;
+    measure: string;
+    min: number;
+    max: number;
+    ref: string;
+  }
 >;
 
 /** Contacts, function code 02, read as one block 0..15 of the controller. The comment says what 1 means. */
@@ -63,24 +79,170 @@ export interface MeasurementRegister {
 
 /** Measurements, function code 04. Each unit's registers are read in one request. */
 export const MEASUREMENTS = {
-  uptime_s: { unit: 'controller', address: 0, type: 'uint16', scale: 1, measure: 's', min: 0, max: 65535, deadband: 65536, absent: 0xffff, ref: 'IO-4', zh: '控制器运行时间', en: 'controller uptime, wraps' },
-  occupancy_count: { unit: 'controller', address: 1, type: 'uint16', scale: 1, measure: 'count', min: 0, max: 500, deadband: 1, absent: 0xffff, ref: 'IO-4', zh: '在站人数', en: 'people inside' },
-  entries_count: { unit: 'controller', address: 2, type: 'uint16', scale: 1, measure: 'count', min: 0, max: 65534, deadband: 5, absent: 0xffff, ref: 'IO-4', zh: '累计进入', en: 'entries, rising, wraps' },
-  water_level_percent: { unit: 'controller', address: 3, type: 'uint16', scale: 0.1, measure: '%', min: 0, max: 100, deadband: 2, absent: 0xffff, ref: 'IO-5', zh: '饮用水', en: 'drinking water' },
-  cups_count: { unit: 'controller', address: 4, type: 'uint16', scale: 1, measure: 'piece', min: 0, max: 2000, deadband: 10, absent: 0xffff, ref: 'IO-5', zh: '纸杯', en: 'paper cups' },
-  tissue_percent: { unit: 'controller', address: 5, type: 'uint16', scale: 0.1, measure: '%', min: 0, max: 100, deadband: 5, absent: 0xffff, ref: 'IO-5', zh: '纸巾', en: 'tissue' },
-  medicine_doses: { unit: 'controller', address: 6, type: 'uint16', scale: 1, measure: 'dose', min: 0, max: 1000, deadband: 1, absent: 0xffff, ref: 'IO-5', zh: '防暑药品', en: 'heat medicine' },
-  battery_percent: { unit: 'controller', address: 7, type: 'uint16', scale: 0.1, measure: '%', min: 0, max: 100, deadband: 2, absent: 0xffff, ref: 'IO-6', zh: '备用电池', en: 'backup battery' },
-  temperature_cel: { unit: 'environment', address: 0, type: 'int16', scale: 0.1, measure: 'Cel', min: -40, max: 85, deadband: 0.5, absent: 0x8000, ref: 'EN-1', zh: '室温', en: 'room temperature' },
-  humidity_percent: { unit: 'environment', address: 1, type: 'uint16', scale: 0.1, measure: '%RH', min: 0, max: 100, deadband: 3, absent: 0xffff, ref: 'EN-1', zh: '湿度', en: 'humidity' },
-  co2_ppm: { unit: 'environment', address: 2, type: 'uint16', scale: 1, measure: 'ppm', min: 0, max: 10000, deadband: 50, absent: 0xffff, ref: 'EN-1', zh: '二氧化碳', en: 'carbon dioxide' },
+  uptime_s: {
+    unit: 'controller',
+    address: 0,
+    type: 'uint16',
+    scale: 1,
+    measure: 's',
+    min: 0,
+    max: 65535,
+    deadband: 65536,
+    absent: 0xffff,
+    ref: 'IO-4',
+    zh: '控制器运行时间',
+    en: 'controller uptime, wraps',
+  },
+  occupancy_count: {
+    unit: 'controller',
+    address: 1,
+    type: 'uint16',
+    scale: 1,
+    measure: 'count',
+    min: 0,
+    max: 500,
+    deadband: 1,
+    absent: 0xffff,
+    ref: 'IO-4',
+    zh: '在站人数',
+    en: 'people inside',
+  },
+  entries_count: {
+    unit: 'controller',
+    address: 2,
+    type: 'uint16',
+    scale: 1,
+    measure: 'count',
+    min: 0,
+    max: 65534,
+    deadband: 5,
+    absent: 0xffff,
+    ref: 'IO-4',
+    zh: '累计进入',
+    en: 'entries, rising, wraps',
+  },
+  water_level_percent: {
+    unit: 'controller',
+    address: 3,
+    type: 'uint16',
+    scale: 0.1,
+    measure: '%',
+    min: 0,
+    max: 100,
+    deadband: 2,
+    absent: 0xffff,
+    ref: 'IO-5',
+    zh: '饮用水',
+    en: 'drinking water',
+  },
+  cups_count: {
+    unit: 'controller',
+    address: 4,
+    type: 'uint16',
+    scale: 1,
+    measure: 'piece',
+    min: 0,
+    max: 2000,
+    deadband: 10,
+    absent: 0xffff,
+    ref: 'IO-5',
+    zh: '纸杯',
+    en: 'paper cups',
+  },
+  tissue_percent: {
+    unit: 'controller',
+    address: 5,
+    type: 'uint16',
+    scale: 0.1,
+    measure: '%',
+    min: 0,
+    max: 100,
+    deadband: 5,
+    absent: 0xffff,
+    ref: 'IO-5',
+    zh: '纸巾',
+    en: 'tissue',
+  },
+  medicine_doses: {
+    unit: 'controller',
+    address: 6,
+    type: 'uint16',
+    scale: 1,
+    measure: 'dose',
+    min: 0,
+    max: 1000,
+    deadband: 1,
+    absent: 0xffff,
+    ref: 'IO-5',
+    zh: '防暑药品',
+    en: 'heat medicine',
+  },
+  battery_percent: {
+    unit: 'controller',
+    address: 7,
+    type: 'uint16',
+    scale: 0.1,
+    measure: '%',
+    min: 0,
+    max: 100,
+    deadband: 2,
+    absent: 0xffff,
+    ref: 'IO-6',
+    zh: '备用电池',
+    en: 'backup battery',
+  },
+  temperature_cel: {
+    unit: 'environment',
+    address: 0,
+    type: 'int16',
+    scale: 0.1,
+    measure: 'Cel',
+    min: -40,
+    max: 85,
+    deadband: 0.5,
+    absent: 0x8000,
+    ref: 'EN-1',
+    zh: '室温',
+    en: 'room temperature',
+  },
+  humidity_percent: {
+    unit: 'environment',
+    address: 1,
+    type: 'uint16',
+    scale: 0.1,
+    measure: '%RH',
+    min: 0,
+    max: 100,
+    deadband: 3,
+    absent: 0xffff,
+    ref: 'EN-1',
+    zh: '湿度',
+    en: 'humidity',
+  },
+  co2_ppm: {
+    unit: 'environment',
+    address: 2,
+    type: 'uint16',
+    scale: 1,
+    measure: 'ppm',
+    min: 0,
+    max: 10000,
+    deadband: 50,
+    absent: 0xffff,
+    ref: 'EN-1',
+    zh: '二氧化碳',
+    en: 'carbon dioxide',
+  },
 } as const satisfies Record<string, MeasurementRegister>;
 export type MeasurementName = keyof typeof MEASUREMENTS;
 export const MEASUREMENT_NAMES = Object.keys(MEASUREMENTS) as MeasurementName[];
 
 export type Measurements = Partial<Record<MeasurementName, number>>;
 
-export type Reading = { quality: 'good'; value: number } | { quality: 'absent' } | { quality: 'outOfRange'; value: number };
+export type Reading =
+  | { quality: 'good'; value: number }
+  | { quality: 'absent' }
+  | { quality: 'outOfRange'; value: number };
 
 /** One 16-bit word as the table says. `word` is 0..65535. */
 export function decodeMeasurement(name: MeasurementName, word: number): Reading {
@@ -88,5 +250,7 @@ export function decodeMeasurement(name: MeasurementName, word: number): Reading 
   if (word === register.absent) return { quality: 'absent' };
   const raw = register.type === 'int16' ? (word << 16) >> 16 : word;
   const value = Number((raw * register.scale).toFixed(6));
-  return value >= register.min && value <= register.max ? { quality: 'good', value } : { quality: 'outOfRange', value };
+  return value >= register.min && value <= register.max
+    ? { quality: 'good', value }
+    : { quality: 'outOfRange', value };
 }

@@ -47,6 +47,9 @@ export function stationKind(code: StationCode): StationKind {
 export const StationCodeSchema = z.string().transform((text, context): StationCode => {
   const code = parseStationCode(text);
   if (code !== null) return code;
-  context.addIssue({ code: 'custom', message: 'not a station code (15 characters, the last one a check character)' });
+  context.addIssue({
+    code: 'custom',
+    message: 'not a station code (15 characters, the last one a check character)',
+  });
   return z.NEVER;
 });

@@ -42,7 +42,8 @@ export function parseTopic(topic: string): ParsedTopic | null {
   if (station === null) return null;
   const rest = levels.slice(3).join('/');
   for (const stream of STREAMS) {
-    if (rest === TOPICS.uplink.path.replace('{stream}', stream)) return { name: 'uplink', station, stream };
+    if (rest === TOPICS.uplink.path.replace('{stream}', stream))
+      return { name: 'uplink', station, stream };
   }
   for (const name of ['ack', 'command', 'state'] as const) {
     if (rest === TOPICS[name].path) return { name, station };
@@ -65,7 +66,10 @@ export function maySubscribe(station: StationCode, filter: string): boolean {
 /** What a gateway subscribes to at an external broker, shared within `group` for the uplink (MQTT 5, 4.8.2). */
 export function gatewayFilters(group: string): string[] {
   const shared = `$share/${group}/`;
-  return [...STREAMS.map((stream) => `${shared}${ROOT}/+/up/${stream}`), `${shared}${ROOT}/+/state`];
+  return [
+    ...STREAMS.map((stream) => `${shared}${ROOT}/+/up/${stream}`),
+    `${shared}${ROOT}/+/state`,
+  ];
 }
 
 /** Access rules for a broker of Mosquitto's kind whose user name is the station code. `gateway_user` may do the other half. */

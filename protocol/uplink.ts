@@ -27,9 +27,13 @@ export const UplinkMessage = z.strictObject({
   offsets: z.record(z.string().regex(BOOT_ID), z.int()).optional(),
   records: z.array(z.unknown()).min(1).max(UPLINK_RECORDS_MAX),
 });
-export type UplinkMessage = Omit<z.output<typeof UplinkMessage>, 'records'> & { records: readonly unknown[] };
+export type UplinkMessage = Omit<z.output<typeof UplinkMessage>, 'records'> & {
+  records: readonly unknown[];
+};
 /** The same as a station builds it. */
-export type OutgoingMessage = Omit<UplinkMessage, 'records'> & { records: readonly StationRecord[] };
+export type OutgoingMessage = Omit<UplinkMessage, 'records'> & {
+  records: readonly StationRecord[];
+};
 
 /**
  * `through`: every record up to and including this one is committed (0: none yet).
@@ -57,6 +61,10 @@ export const StationPresence = z.discriminatedUnion('state', [
     key_set_version: z.int().min(0),
     status_list_version: z.int().min(0),
   }),
-  z.strictObject({ state: z.literal('offline'), session: z.string().regex(/^[0-9a-f]{16}$/), clean: z.boolean() }),
+  z.strictObject({
+    state: z.literal('offline'),
+    session: z.string().regex(/^[0-9a-f]{16}$/),
+    clean: z.boolean(),
+  }),
 ]);
 export type StationPresence = z.output<typeof StationPresence>;

@@ -30,7 +30,11 @@ export function monoMs(value: number): MonoMs {
   return value as MonoMs;
 }
 
-function sleepOn(clock: Pick<Clock, 'after'>, delay_ms: number, signal?: AbortSignal): Promise<void> {
+function sleepOn(
+  clock: Pick<Clock, 'after'>,
+  delay_ms: number,
+  signal?: AbortSignal,
+): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();
     const done = () => {
@@ -104,7 +108,9 @@ export function fakeClock(start: EpochMs = epochMs(1_780_000_000_000)): FakeCloc
       const end = elapsed_ms + ms;
       for (;;) {
         await new Promise(setImmediate);
-        const next = due.filter((d) => d.at <= end).sort((a, b) => a.at - b.at || a.order - b.order)[0];
+        const next = due
+          .filter((d) => d.at <= end)
+          .sort((a, b) => a.at - b.at || a.order - b.order)[0];
         if (!next) break;
         remove(next);
         elapsed_ms = next.at;

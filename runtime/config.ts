@@ -13,7 +13,11 @@ export function firstIssue(error: z.ZodError): { field: string; problem: string 
   return { field: field || '(root)', problem: issue.message };
 }
 
-export function parseConfig<S extends z.ZodType>(schema: S, text: string, source: string): Readonly<z.output<S>> {
+export function parseConfig<S extends z.ZodType>(
+  schema: S,
+  text: string,
+  source: string,
+): Readonly<z.output<S>> {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -21,7 +25,8 @@ export function parseConfig<S extends z.ZodType>(schema: S, text: string, source
     throw new Fault('CONFIG_INVALID', { source, field: '(root)', problem: 'not JSON' }, cause);
   }
   const parsed = schema.safeParse(json);
-  if (!parsed.success) throw new Fault('CONFIG_INVALID', { source, ...firstIssue(parsed.error) }, parsed.error);
+  if (!parsed.success)
+    throw new Fault('CONFIG_INVALID', { source, ...firstIssue(parsed.error) }, parsed.error);
   return Object.freeze(parsed.data);
 }
 
@@ -41,11 +46,20 @@ export function configFromCommandLine<S extends z.ZodType>(
     'check-config': { type: 'boolean' },
     help: { type: 'boolean' },
   } as const;
-  let values: { config?: string; 'print-config'?: boolean; 'check-config'?: boolean; help?: boolean };
+  let values: {
+    config?: string;
+    'print-config'?: boolean;
+    'check-config'?: boolean;
+    help?: boolean;
+  };
   try {
     values = parseArgs({ args: [...argv], options, strict: true }).values;
   } catch (cause) {
-    throw new Fault('USAGE', { problem: cause instanceof Error ? cause.message : String(cause) }, cause);
+    throw new Fault(
+      'USAGE',
+      { problem: cause instanceof Error ? cause.message : String(cause) },
+      cause,
+    );
   }
   if (values.help) {
     print(
@@ -79,6 +93,11 @@ function readConfigFile(path: string): string {
 /** A secret from its file, without the trailing new line. */
 export function readSecret(path: string): string {
   const text = readConfigFile(path).replace(/\r?\n$/, '');
-  if (text.length === 0) throw new Fault('CONFIG_INVALID', { source: path, field: '(secret)', problem: 'the file is empty' });
+  if (text.length === 0)
+    throw new Fault('CONFIG_INVALID', {
+      source: path,
+      field: '(secret)',
+      problem: 'the file is empty',
+    });
   return text;
 }

@@ -2,39 +2,102 @@
 
 /** `retry`: the same call may succeed later without anybody doing anything. */
 export const FAULTS = {
-  CONFIG_UNREADABLE: { retry: false, operator: 'Check that the --config file exists and that this user may read it.' },
-  CONFIG_INVALID: { retry: false, operator: 'Correct the named field; --print-config shows what is accepted.' },
+  CONFIG_UNREADABLE: {
+    retry: false,
+    operator: 'Check that the --config file exists and that this user may read it.',
+  },
+  CONFIG_INVALID: {
+    retry: false,
+    operator: 'Correct the named field; --print-config shows what is accepted.',
+  },
   USAGE: { retry: false, operator: 'Call again with the arguments that --help lists.' },
-  SERIAL_OPEN_FAILED: { retry: true, operator: 'Check the cable and the device path; the agent keeps trying.' },
-  SERIAL_CLOSED: { retry: true, operator: 'The line is unplugged; plug it in again, no restart is needed.' },
-  MODBUS_TIMEOUT: { retry: true, operator: 'Check power, wiring, unit address and speed of the device.' },
+  SERIAL_OPEN_FAILED: {
+    retry: true,
+    operator: 'Check the cable and the device path; the agent keeps trying.',
+  },
+  SERIAL_CLOSED: {
+    retry: true,
+    operator: 'The line is unplugged; plug it in again, no restart is needed.',
+  },
+  MODBUS_TIMEOUT: {
+    retry: true,
+    operator: 'Check power, wiring, unit address and speed of the device.',
+  },
   MODBUS_CRC: { retry: true, operator: 'Check shielding, termination and speed of the line.' },
-  MODBUS_EXCEPTION: { retry: false, operator: 'The device refuses the register: check its model and firmware.' },
+  MODBUS_EXCEPTION: {
+    retry: false,
+    operator: 'The device refuses the register: check its model and firmware.',
+  },
   MODBUS_EXPIRED: { retry: true, operator: 'The line is too busy: the command was not sent.' },
-  LOCK_UNCONFIRMED: { retry: true, operator: 'The relay did not confirm; look at the lock and its wiring.' },
-  OUTBOX_FULL: { retry: true, operator: 'The disk is full or the uplink has been down too long; free space.' },
-  OUTBOX_CORRUPT: { retry: false, operator: 'The outbox was set aside and a new one begun; keep the file for inquiry.' },
-  UPLINK_REFUSED: { retry: true, operator: 'The gateway refused the credential; claim the station again.' },
+  LOCK_UNCONFIRMED: {
+    retry: true,
+    operator: 'The relay did not confirm; look at the lock and its wiring.',
+  },
+  OUTBOX_FULL: {
+    retry: true,
+    operator: 'The disk is full or the uplink has been down too long; free space.',
+  },
+  OUTBOX_CORRUPT: {
+    retry: false,
+    operator: 'The outbox was set aside and a new one begun; keep the file for inquiry.',
+  },
+  UPLINK_REFUSED: {
+    retry: true,
+    operator: 'The gateway refused the credential; claim the station again.',
+  },
   UPLINK_CLOCK: { retry: true, operator: 'TLS failed because of the date; set the station clock.' },
-  UPLINK_LOST: { retry: true, operator: 'The gateway cannot be reached; the station keeps its records and tries again.' },
-  TRUST_INVALID: { retry: false, operator: 'The key set or status list is not signed by a pinned root; publish it again.' },
+  UPLINK_LOST: {
+    retry: true,
+    operator: 'The gateway cannot be reached; the station keeps its records and tries again.',
+  },
+  TRUST_INVALID: {
+    retry: false,
+    operator: 'The key set or status list is not signed by a pinned root; publish it again.',
+  },
   GATEWAY_LISTEN: { retry: false, operator: 'Another process uses this port; choose another one.' },
-  GATEWAY_CLOUD_UNREACHABLE: { retry: true, operator: 'Check the cloud address and token; stations keep their records.' },
+  GATEWAY_CLOUD_UNREACHABLE: {
+    retry: true,
+    operator: 'Check the cloud address and token; stations keep their records.',
+  },
   GATEWAY_BROKER_LOST: { retry: true, operator: 'Check the broker address and credential.' },
-  DATABASE_UNAVAILABLE: { retry: true, operator: 'Check the PostgreSQL address, credential and disk.' },
-  DATABASE_LOCKED: { retry: false, operator: 'Another process uses this data directory; stop it first.' },
-  MIGRATION_FAILED: { retry: false, operator: 'The database is left as it was; read the cause and restore or repair.' },
-  TELEMETRY_UNAVAILABLE: { retry: true, operator: 'InfluxDB is away; points wait in the backlog table.' },
-  TELEMETRY_REJECTED: { retry: false, operator: 'InfluxDB refused points; look at the dead letters.' },
-  UPLINK_BATCH_INVALID: { retry: false, operator: 'The gateway sent a batch that cannot be read; check its version.' },
+  DATABASE_UNAVAILABLE: {
+    retry: true,
+    operator: 'Check the PostgreSQL address, credential and disk.',
+  },
+  DATABASE_LOCKED: {
+    retry: false,
+    operator: 'Another process uses this data directory; stop it first.',
+  },
+  MIGRATION_FAILED: {
+    retry: false,
+    operator: 'The database is left as it was; read the cause and restore or repair.',
+  },
+  TELEMETRY_UNAVAILABLE: {
+    retry: true,
+    operator: 'InfluxDB is away; points wait in the backlog table.',
+  },
+  TELEMETRY_REJECTED: {
+    retry: false,
+    operator: 'InfluxDB refused points; look at the dead letters.',
+  },
+  UPLINK_BATCH_INVALID: {
+    retry: false,
+    operator: 'The gateway sent a batch that cannot be read; check its version.',
+  },
   NOT_AUTHENTICATED: { retry: false, operator: 'Sign in, or check the token.' },
   FORBIDDEN: { retry: false, operator: 'This account has no right to do this here.' },
   NOT_FOUND: { retry: false, operator: 'Check the code in the address.' },
   REQUEST_INVALID: { retry: false, operator: 'Correct the named field.' },
   TOO_MANY_REQUESTS: { retry: true, operator: 'Wait a moment and try again.' },
-  COMMAND_REFUSED: { retry: false, operator: 'Read the reason: the station or its state does not allow this.' },
+  COMMAND_REFUSED: {
+    retry: false,
+    operator: 'Read the reason: the station or its state does not allow this.',
+  },
   CARD_INVALID: { retry: false, operator: 'Issue the card again.' },
-  PORT_IN_USE: { retry: false, operator: 'Another process uses this port; choose another with --port or --mqtt-port.' },
+  PORT_IN_USE: {
+    retry: false,
+    operator: 'Another process uses this port; choose another with --port or --mqtt-port.',
+  },
   PART_MISSING: { retry: false, operator: 'Install the named part with the printed command.' },
 } as const satisfies Record<string, { retry: boolean; operator: string }>;
 

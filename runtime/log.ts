@@ -14,7 +14,12 @@ export interface Log {
 }
 
 /** Writes lines of at least `least` to `write`; one line, one event. Never pass secrets or card content. */
-export function jsonLog(clock: Clock, process_name: string, least: Level, write: (line: string) => void): Log {
+export function jsonLog(
+  clock: Clock,
+  process_name: string,
+  least: Level,
+  write: (line: string) => void,
+): Log {
   const floor = LEVELS.indexOf(least);
   return (level, event, facts) => {
     if (LEVELS.indexOf(level) < floor) return;

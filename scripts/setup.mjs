@@ -8,11 +8,15 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stamp_path = join(root, 'node_modules', '.waystation-lock');
-const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+const lock = createHash('sha256')
+  .update(readFileSync(join(root, 'package-lock.json')))
+  .digest('hex');
 const installed = existsSync(stamp_path) && readFileSync(stamp_path, 'utf8') === lock;
 
 if (Number(process.versions.node.split('.')[0]) < 20) {
-  console.error(`Node ${process.versions.node} is too old to install with: any Node >= 20 will do.`);
+  console.error(
+    `Node ${process.versions.node} is too old to install with: any Node >= 20 will do.`,
+  );
   process.exit(1);
 }
 if (!installed) {

@@ -1,0 +1,99 @@
+/** A real PostgreSQL of its own: data directory, port, durable settings as in production. */
+import { execFileSync } from 'node:child_process';
+import { chownSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { accepting, freePort, Program, temporaryDirectory } from './process.ts';
+import { requirePart } from './parts.ts';
+
+export interface TestPostgres {
+  /** postgres://… for a super user on a database that is empty at first. */
+  readonly url: string;
+  readonly pid: number;
+  kill(signal: NodeJS.Signals): Promise<void>;
+  /** Starts again on the same data and port after `kill`. */
+  restart(): Promise<void>;
+  /** Freezes or thaws the whole server (SIGSTOP, SIGCONT). */
+  pause(): void;
+  resume(): void;
+  stop(): Promise<void>;
+}
+
+/** PostgreSQL refuses to run as root: the distribution's own user runs it then. */
+function serverUser(): { uid?: number; gid?: number } {
+  if (process.getuid?.() !== 0) return {};
+  const line = readFileSync('/etc/passwd', 'utf8').match(/^postgres:[^:]*:(\d+):(\d+):/m);
+  if (!line) throw new Error('there is no user postgres to run the server');
+  return { uid: Number(line[1]), gid: Number(line[2]) };
+}
+
+export async function startPostgres(): Promise<TestPostgres> {
+  const directory = temporaryDirectory('postgres');
+  const data = join(directory.path, 'data');
+  const user = serverUser();
+  if (user.uid !== undefined && user.gid !== undefined)
+    chownSync(directory.path, user.uid, user.gid);
+  execFileSync(
+    requirePart('initdb'),
+    [
+      '-D',
+      data,
+      '-U',
+      'waystation',
+      '--auth=trust',
+      '--encoding=UTF8',
+      '--locale=C.UTF-8',
+      '--no-sync',
+    ],
+    { ...user, stdio: 'pipe', cwd: directory.path },
+  );
+  const port = await freePort();
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    port: String(port),
+    unix_socket_directories: directory.path,
+    max_connections: '60',
+    shared_buffers: '256MB',
+    max_wal_size: '2GB',
+  };
+  const args = [
+    '-D',
+    data,
+    ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+  ];
+  const launch = async () => {
+    const program = new Program({
+      command: requirePart('postgres'),
+      args,
+      cwd: directory.path,
+      ...user,
+    });
+    await program.saw(/database system is ready to accept connections/);
+    await accepting(port, program);
+    return program;
+  };
+  let program = await launch();
+  // The postmaster and its children: a frozen child would otherwise go on serving.
+  const family = () => {
+    const postmaster = program.child.pid ?? 0;
+    const children = readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8').trim();
+    return [postmaster, ...children.split(' ').filter(Boolean).map(Number)];
+  };
+  return {
+    url: `postgres://waystation@127.0.0.1:${port}/postgres`,
+    get pid() {
+      return program.child.pid ?? 0;
+    },
+    kill: async (signal) => {
+      await program.end(signal);
+    },
+    restart: async () => {
+      program = await launch();
+    },
+    pause: () => family().forEach((pid) => process.kill(pid, 'SIGSTOP')),
+    resume: () => family().forEach((pid) => process.kill(pid, 'SIGCONT')),
+    stop: async () => {
+      await program.end('SIGINT');
+      directory.remove();
+    },
+  };
+}
