@@ -1,7 +1,8 @@
 /**
  * The code of a station, printed on its door and used in every topic:
  * county (GB/T 2260, 6 digits) + township (3 digits) + kind (W or M) + number (4 digits) + check character.
- * The check character is ISO/IEC 7064 MOD 37,36: it finds every single wrong character and every swap of neighbours.
+ * The check character is ISO/IEC 7064 MOD 37,36: it finds every single
+ * wrong character and all but 0.5 % of swapped neighbours.
  */
 import { z } from 'zod';
 import type { Brand } from './brand.ts';
