@@ -2,7 +2,14 @@
 import type { Generated, JSONColumnType } from 'kysely';
 import type { ColumnType } from 'kysely';
 import type { CommandStatus } from '@waystation/protocol/commands';
-import type { ClockQuality, Device, DoorMode, EventRecord, PortalState, RoomState } from '@waystation/protocol/records';
+import type {
+  ClockQuality,
+  Device,
+  DoorMode,
+  EventRecord,
+  PortalState,
+  RoomState,
+} from '@waystation/protocol/records';
 import type { InputName, MeasurementName } from '@waystation/protocol/registers';
 import type { StationCode, StationKind } from '@waystation/protocol/station-code';
 import type { Stream } from '@waystation/protocol/topics';

@@ -1,0 +1,79 @@
+/** One way to the database: pg's pool and kysely over it, whether PostgreSQL serves or PGlite inside this process. */
+import { Kysely, PostgresDialect } from 'kysely';
+import pg from 'pg';
+import type { Clock } from '@waystation/runtime/clock';
+import { Fault } from '@waystation/runtime/fault';
+import type { Log } from '@waystation/runtime/log';
+import { migrate } from './migrations.ts';
+import { openPglite } from './pglite.ts';
+import type { Schema } from './schema.ts';
+
+export interface Database {
+  readonly kind: 'pglite' | 'postgres';
+  readonly db: Kysely<Schema>;
+  readonly pool: pg.Pool;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** `postgres://…`, `pglite:DIRECTORY`, or `pglite:memory://` for tests. */
+  url: string;
+  clock: Clock;
+  log: Log;
+  /** Connections to PostgreSQL at most; PGlite has one. */
+  connections_max?: number;
+}
+
+const PGLITE = 'pglite:';
+
+/** Opens and migrates. Throws Fault DATABASE_UNAVAILABLE, DATABASE_LOCKED or MIGRATION_FAILED. */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const embedded = options.url.startsWith(PGLITE)
+    ? await openPglite(options.url.slice(PGLITE.length), options.clock)
+    : null;
+  const pool = embedded?.pool ?? postgresPool(options.url, options.connections_max ?? 12);
+  // An idle connection that breaks is dropped by the pool; the next query reports what is really wrong.
+  pool.on('error', (error) =>
+    options.log('debug', 'database.connection-lost', { problem: error.message }),
+  );
+  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  const close = async () => {
+    await db.destroy();
+    await embedded?.close();
+  };
+  try {
+    await reach(pool);
+    const applied = await migrate(db);
+    const kind = embedded === null ? 'postgres' : 'pglite';
+    options.log('info', 'database.open', { kind, migrations: applied.join(',') });
+    return { kind, db, pool, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function postgresPool(url: string, connections_max: number): pg.Pool {
+  return new pg.Pool({
+    connectionString: url,
+    max: connections_max,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
+    application_name: 'waystation',
+    statement_timeout: 60_000,
+    idle_in_transaction_session_timeout: 60_000,
+  });
+}
+
+async function reach(pool: pg.Pool): Promise<void> {
+  try {
+    await pool.query('select 1');
+  } catch (cause) {
+    throw new Fault(
+      'DATABASE_UNAVAILABLE',
+      { problem: cause instanceof Error ? cause.message : String(cause) },
+      cause,
+    );
+  }
+}
