@@ -40,6 +40,8 @@ export interface FieldIo {
    * `sent` is called when the coil frame is handed to the line.
    */
   setLockRelease(on: boolean, options: { expire_ms: number; sent?: () => void }): Promise<void>;
+  /** Switches the sounder (COILS.sounder) when the line is free; a lost line drops it. Never throws. */
+  setSounder(on: boolean): void;
 }
 
 /** The QR reader: whole lines in, one answer out. */
