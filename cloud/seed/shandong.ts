@@ -146,10 +146,11 @@ function townshipStations(
   const middle = middleOf(shape, random);
   const stations: SeedStation[] = [];
   for (const kind of STATION_KINDS) {
+    const first_host = Math.floor(random() * 1000);
     for (let ordinal = 0; ordinal < counts[kind]; ordinal += 1) {
       const code = stationCode(division.code, kind, ordinal + 1);
       const [longitude, latitude] = placeNear(middle, shape, random);
-      const invented = stationName(division.name, kind, ordinal, random);
+      const invented = stationName(division.name, kind, { ordinal, first_host }, random);
       const address = stationAddress([city.name, county.name, division.name], random);
       const seats =
         kind === 'W' ? 6 + Math.floor(random() ** 2 * 30) : 1 + Math.floor(random() * 4);

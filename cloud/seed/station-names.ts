@@ -81,16 +81,22 @@ function shortName(township: string): string {
   return short.length >= 2 ? short : township;
 }
 
-/** `ordinal` counts from 0 within the township and kind; two of one township never carry the same name. */
+/** Which of a township's stations: `ordinal` counts from 0 by kind, `first_host` varies what comes first. */
+interface Place {
+  ordinal: number;
+  first_host: number;
+}
+
+/** Two stations of one township and kind never carry the same name. */
 export function stationName(
   township: string,
   kind: StationKind,
-  ordinal: number,
+  { ordinal, first_host }: Place,
   random: () => number,
 ): string {
   const hosts = HOSTS[kind];
   const round = Math.floor(ordinal / hosts.length);
-  const host = pick(hosts, ordinal).replace('{}', shortName(township));
+  const host = pick(hosts, first_host + ordinal).replace('{}', shortName(township));
   const ending = pick(ENDINGS[kind], Math.floor(random() * ENDINGS[kind].length));
   return `${host}${ending}${round === 0 ? '' : `（${round + 1}号）`}`;
 }
