@@ -1,0 +1,185 @@
+/** The whole system on one machine: cloud, gateway, the demo station on real pseudo-terminals, a fleet of simulated ones. */
+import { createPrivateKey } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DEMO_STATION } from '@waystation/cloud/seed/demo-station';
+import { signStationToken } from '@waystation/runtime/station-token';
+import { localKeys, type LocalKeys } from './keys.ts';
+import { startProcess, type LocalProcess } from './process.ts';
+
+export interface StackOptions {
+  data_dir: string;
+  http_port: number;
+  mqtt_port: number;
+  /** Simulated stations beside the demo station. */
+  station_codes: readonly string[];
+  seed: number;
+  /** postgres://…, or absent for the embedded database. */
+  database?: string;
+  influx?: { url: string; database: string; username?: string; password_file?: string };
+  /** An external broker; the gateway becomes its client and stations connect there. */
+  broker?: { url: string; username: string; password_file: string };
+  console_dir?: string;
+  wall_clock: () => number;
+  /** Told of each step: a person waits at the terminal. */
+  progress: (text: string) => void;
+}
+
+export interface Stack {
+  readonly options: StackOptions;
+  readonly keys: LocalKeys;
+  readonly url: string;
+  readonly processes: ReadonlyMap<string, LocalProcess>;
+  /** Starts a part again after it was killed. */
+  restart(name: StackPart): Promise<LocalProcess>;
+  /** Resolves with the name of the first process that ends by itself. */
+  readonly broken: Promise<{ name: string; end: number | string }>;
+  stop(): Promise<void>;
+}
+
+export type StackPart = 'cloud' | 'gateway' | 'demo-hardware' | 'demo-edge' | 'fleet';
+
+export function demoDirectory(data_dir: string): string {
+  return join(data_dir, 'demo');
+}
+
+export function fleetDirectory(data_dir: string): string {
+  return join(data_dir, 'fleet');
+}
+
+function cloudConfig(options: StackOptions, keys: LocalKeys) {
+  return {
+    listen: { host: '127.0.0.1', port: options.http_port },
+    data_dir: join(options.data_dir, 'cloud'),
+    database: options.database ?? 'pglite',
+    ...(options.influx ? { influx: { flavour: 1, ...options.influx } } : {}),
+    gateway_token_file: keys.gateway_token_file,
+    keys_dir: keys.directory,
+    ...(options.console_dir ? { console_dir: options.console_dir } : {}),
+    demo_visitor: true,
+    seed: { stations: 'shandong' },
+    log_level: 'info',
+  };
+}
+
+function gatewayConfig(options: StackOptions, keys: LocalKeys) {
+  return {
+    id: 'gateway-local',
+    ...(options.broker
+      ? { broker: { ...options.broker, group: 'waystation' } }
+      : { listen: { mqtt: { host: '127.0.0.1', port: options.mqtt_port } } }),
+    cloud: { url: `http://127.0.0.1:${options.http_port}`, token_file: keys.gateway_token_file },
+    station_key_file: keys.station_token_public_file,
+    log_level: 'info',
+  };
+}
+
+/** Where stations connect: our gateway, or the external broker. */
+function stationGatewayUrl(options: StackOptions): string {
+  return options.broker?.url ?? `mqtt://127.0.0.1:${options.mqtt_port}`;
+}
+
+function demoEdgeConfig(options: StackOptions, keys: LocalKeys) {
+  const directory = demoDirectory(options.data_dir);
+  mkdirSync(directory, { recursive: true });
+  const token_file = join(directory, 'station.token');
+  const key = createPrivateKey(readFileSync(keys.station_token_private_file));
+  const issued_at_s = Math.floor(options.wall_clock() / 1000);
+  writeFileSync(token_file, `${signStationToken(key, { station: DEMO_STATION, issued_at_s })}\n`, { mode: 0o600 });
+  return {
+    station: DEMO_STATION,
+    data_dir: join(directory, 'edge'),
+    gateway: { url: stationGatewayUrl(options), password_file: token_file },
+    field_bus: { path: join(directory, 'field-bus'), baud: 115200 },
+    reader: { path: join(directory, 'reader'), baud: 115200 },
+    trust: { root_keys_file: keys.root_keys_file },
+    clock: { source: 'host' },
+    log_level: 'info',
+  };
+}
+
+function fleetConfig(options: StackOptions, keys: LocalKeys) {
+  return {
+    stations: options.station_codes,
+    data_dir: fleetDirectory(options.data_dir),
+    gateway: { url: stationGatewayUrl(options) },
+    token_key_file: keys.station_token_private_file,
+    root_keys_file: keys.root_keys_file,
+    report_interval_ms: 15_000,
+    poll_interval_ms: 1_000,
+    events_per_station_day: 600,
+    connect_per_s: 100,
+    seed: options.seed,
+    log_level: 'info',
+  };
+}
+
+function startPart(part: StackPart, options: StackOptions, keys: LocalKeys): Promise<LocalProcess> {
+  const { data_dir } = options;
+  const demo = demoDirectory(data_dir);
+  switch (part) {
+    case 'cloud':
+      return startProcess({ name: part, entry: 'cloud/main.ts', args: [], config: cloudConfig(options, keys), data_dir });
+    case 'gateway':
+      return startProcess({ name: part, entry: 'gateway/main.ts', args: [], config: gatewayConfig(options, keys), data_dir });
+    case 'demo-hardware':
+      return startProcess({ name: part, entry: 'firmware-sim/main.ts', args: ['--station', DEMO_STATION, '--data', demo, '--links', demo], data_dir });
+    case 'demo-edge':
+      return startProcess({ name: part, entry: 'edge/main.ts', args: [], config: demoEdgeConfig(options, keys), data_dir });
+    case 'fleet':
+      return startProcess({ name: part, entry: 'firmware-sim/fleet/main.ts', args: [], config: fleetConfig(options, keys), data_dir });
+    default:
+      return part satisfies never;
+  }
+}
+
+/** Starts every part in order of need; when one cannot start, the others are stopped and the reason is thrown. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  mkdirSync(options.data_dir, { recursive: true });
+  const keys = localKeys(options.data_dir);
+  const processes = new Map<string, LocalProcess>();
+  let stopping = false;
+  let tellBroken: (what: { name: string; end: number | string }) => void = () => {};
+  const broken = new Promise<{ name: string; end: number | string }>((resolve) => {
+    tellBroken = resolve;
+  });
+  const launch = async (part: StackPart) => {
+    const started = await startPart(part, options, keys);
+    processes.set(part, started);
+    void started.ended.then((end) => {
+      if (!stopping && processes.get(part) === started) tellBroken({ name: part, end });
+    });
+    return started;
+  };
+  const stop = async () => {
+    stopping = true;
+    // Stations first, so that they say goodbye while somebody listens.
+    for (const group of [['fleet', 'demo-edge'], ['demo-hardware', 'gateway'], ['cloud']]) {
+      await Promise.all(group.map((name) => processes.get(name)?.stop()));
+    }
+  };
+  const parts: StackPart[] = ['cloud', 'gateway', 'demo-hardware', 'demo-edge', ...(options.station_codes.length > 0 ? (['fleet'] as const) : [])];
+  try {
+    for (const part of parts) {
+      options.progress(`starting ${part} …`);
+      await launch(part);
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    options,
+    keys,
+    url: `http://127.0.0.1:${options.http_port}`,
+    processes,
+    restart: async (part) => {
+      const old = processes.get(part);
+      processes.delete(part);
+      if (old) await old.stop();
+      return launch(part);
+    },
+    broken,
+    stop,
+  };
+}
