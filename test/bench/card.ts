@@ -1,6 +1,6 @@
 /** How long the judgement of one member code takes: distinct cards, each seen once, then the same faces again. */
 import { performance } from 'node:perf_hooks';
-import { NOW_S, createWorld, outcome, present } from '../card/world.ts';
+import { createWorld, outcome, present } from '../card/world.ts';
 
 const CARDS = 2000;
 
