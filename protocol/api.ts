@@ -175,6 +175,8 @@ export const LiveMessage = z.discriminatedUnion('type', [
     version: z.string(),
   }),
   z.strictObject({ type: z.literal('resync') }),
+  /** Every 15 s without an id, so that a page can tell a quiet line from a dead one. */
+  z.strictObject({ type: z.literal('beat'), server_at: z.number() }),
   /** Coalesced to one a second: pairs of index and status digit. */
   z.strictObject({ type: z.literal('states'), changes: z.array(z.tuple([z.int(), z.int()])) }),
   z.strictObject({ type: z.literal('event'), event: EventLine }),
