@@ -1,0 +1,421 @@
+/**
+ * The MQTT front door: Aedes behind plain TCP and TLS, with every bound it does not have itself.
+ * It routes nothing: what a station publishes goes to the listener, what goes down is written to one connection.
+ */
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, TLSSocket } from 'node:tls';
+import { once } from 'node:events';
+import {
+  Aedes,
+  type AuthenticateError,
+  type Client,
+  type ConnectPacket,
+  type PublishPacket,
+  type Subscription,
+} from 'aedes';
+import { ackTopic, commandTopic } from '@waystation/protocol/topics';
+import { parseStationCode, type StationCode } from '@waystation/protocol/station-code';
+import type { Command } from '@waystation/protocol/commands';
+import type { Ack } from '@waystation/protocol/uplink';
+import type { Clock } from '@waystation/runtime/clock';
+import { Fault } from '@waystation/runtime/fault';
+import type { Log } from '@waystation/runtime/log';
+import type { Limits } from './config.ts';
+import type { Counters } from './metrics.ts';
+import { createPacketMeter } from './packet-meter.ts';
+import { createBucket, type Bucket } from './rate.ts';
+import { judgePublish, rightsOf, type Session } from './session.ts';
+import { deafEmitter, noPersistence } from './stateless.ts';
+import { readPresence, type StationListener, type StationSide } from './station-side.ts';
+
+interface Door {
+  host: string;
+  port: number;
+}
+
+export interface BrokerOptions {
+  gateway: string;
+  mqtt?: Door | undefined;
+  mqtts?: (Door & { cert: Buffer; key: Buffer; client_ca?: Buffer | undefined }) | undefined;
+  limits: Limits;
+  clock: Clock;
+  log: Log;
+  counters: Counters;
+  listener: StationListener;
+  /** Is this the station's password? */
+  mayEnter(station: StationCode, password: string): boolean;
+}
+
+/** Return codes of CONNACK (MQTT 3.1.1, 3.2.2.3). */
+const SERVER_UNAVAILABLE = 3;
+const BAD_CREDENTIAL = 4;
+const NOT_AUTHORIZED = 5;
+
+/** Fixed header and topic of a PUBLISH, besides its payload. */
+const PUBLISH_HEADER_BYTES = 128;
+/** CONNECT with user name, token and will; SUBSCRIBE to two topics. */
+const CONTROL_BYTES_MAX = 4096;
+const PACKETS_BEFORE_CONNACK_MAX = 64;
+const HOUR_MS = 3_600_000;
+
+type ConnectRefusal = Fault & { returnCode: number };
+
+const ignore = () => {};
+
+class Broker implements StationSide {
+  readonly #options: BrokerOptions;
+  readonly #sessions = new Map<StationCode, Session>();
+  readonly #session_of = new WeakMap<Client, Session>();
+  readonly #foreign_will = new WeakSet<Client>();
+  readonly #sockets = new Set<Socket>();
+  readonly #servers: Server[] = [];
+  readonly #refusals: Bucket;
+  readonly #aedes: Aedes;
+  readonly ports: Record<string, number> = {};
+  #deaf = false;
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+    this.#refusals = createBucket({ per_s: 2, burst: 20 }, options.clock.mono());
+    this.#aedes = new Aedes({
+      id: options.gateway,
+      mq: deafEmitter(),
+      persistence: noPersistence(),
+      // Bookkeeping between brokers of a cluster, which this is not.
+      heartbeatInterval: HOUR_MS,
+      // The second line: `#serve` ends such a connection itself and counts it.
+      connectTimeout: options.limits.connect_timeout_ms + 1_000,
+      drainTimeout: options.limits.drain_timeout_ms,
+      keepaliveLimit: options.limits.keepalive_max_s,
+      queueLimit: PACKETS_BEFORE_CONNACK_MAX,
+      maxClientsIdLength: 23,
+      maxTopicLevels: 8,
+      maxInflightInbound: 1,
+      preConnect: (client, packet, done) => this.#preConnect(client, packet, done),
+      authenticate: (client, name, password, done) => {
+        const refusal = this.#authenticate(client, name ?? '', password?.toString('utf8') ?? '');
+        // Aedes types the code as an ambient const enum, which isolated modules cannot name.
+        done(refusal as AuthenticateError | null, refusal === null);
+      },
+      authorizePublish: (client, packet, done) => this.#published(client, packet, done),
+      authorizeSubscribe: (client, subscription, done) =>
+        done(null, this.#subscribed(client, subscription) ? subscription : null),
+    });
+    this.#aedes.on('unsubscribe', (filters, client) => {
+      const session = this.#session_of.get(client);
+      for (const filter of filters) {
+        const heard = session?.rights.subscribe.get(filter);
+        if (heard !== undefined) session?.hears.delete(heard);
+      }
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#aedes.listen();
+    const { mqtt, mqtts, limits } = this.#options;
+    if (mqtt !== undefined) {
+      const server = createServer((socket) => {
+        if (this.#accept(socket)) this.#serve(socket);
+      });
+      await this.#listen('mqtt', server, mqtt);
+    }
+    if (mqtts !== undefined) {
+      const server = createTlsServer(
+        {
+          cert: mqtts.cert,
+          key: mqtts.key,
+          minVersion: 'TLSv1.2',
+          handshakeTimeout: limits.connect_timeout_ms,
+          // A token will do as well, so a certificate is asked for but not demanded; a wrong one is refused below.
+          ...(mqtts.client_ca === undefined
+            ? {}
+            : { ca: mqtts.client_ca, requestCert: true, rejectUnauthorized: false }),
+        },
+        (socket) => this.#serveTls(socket),
+      );
+      server.on('connection', (socket: Socket) => this.#accept(socket));
+      server.on('tlsClientError', () => {
+        this.#options.counters.refused_protocol += 1;
+      });
+      await this.#listen('mqtts', server, mqtts);
+    }
+  }
+
+  async #listen(name: string, server: Server, door: Door): Promise<void> {
+    server.listen(door.port, door.host);
+    try {
+      await once(server, 'listening');
+    } catch (cause) {
+      throw new Fault('GATEWAY_LISTEN', { host: door.host, port: door.port }, cause);
+    }
+    this.ports[name] = (server.address() as AddressInfo).port;
+    this.#servers.push(server);
+  }
+
+  #accept(socket: Socket): boolean {
+    const { counters, limits } = this.#options;
+    if (this.#deaf || this.#sockets.size >= limits.connections_max) {
+      counters.refused_connection_limit += 1;
+      socket.destroy();
+      return false;
+    }
+    counters.connections += 1;
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    socket.setNoDelay(true);
+    return true;
+  }
+
+  #serveTls(socket: TLSSocket): void {
+    if (socket.getPeerX509Certificate() !== undefined && !socket.authorized) {
+      this.#options.counters.refused_certificate += 1;
+      this.#logRefusal('certificate', String(socket.authorizationError));
+      socket.destroy();
+      return;
+    }
+    this.#serve(socket);
+  }
+
+  /** Hands the socket to Aedes and watches its bytes: 'data' is emitted for what Aedes reads, before it is parsed. */
+  #serve(socket: Socket): void {
+    const { clock, counters, limits } = this.#options;
+    const client = this.#aedes.handle(socket);
+    const meter = createPacketMeter({
+      control_bytes_max: CONTROL_BYTES_MAX,
+      publish_bytes_max: limits.publish_bytes_max + PUBLISH_HEADER_BYTES,
+    });
+    const rate = { per_s: limits.controls_per_s, burst: 4 * limits.controls_per_s };
+    const bucket = createBucket(rate, clock.mono());
+    let controls = 0;
+    socket.on('data', (chunk: Buffer) => {
+      const refusal = meter.feed(chunk);
+      if (refusal !== null) {
+        if (refusal === 'publishTooLong') counters.refused_size += 1;
+        else counters.refused_protocol += 1;
+        this.#logRefusal(refusal, this.#session_of.get(client)?.station ?? '');
+        socket.destroy();
+      } else if (meter.controls > controls) {
+        const debt_ms = bucket.spend(meter.controls - controls, clock.mono());
+        controls = meter.controls;
+        if (debt_ms === 0) return;
+        counters.refused_control_rate += 1;
+        socket.destroy();
+      }
+    });
+    const deadline = clock.after(limits.connect_timeout_ms, () => {
+      if (this.#session_of.has(client)) return;
+      counters.refused_connect_timeout += 1;
+      socket.destroy();
+    });
+    socket.once('close', () => {
+      deadline.stop();
+      this.#ended(client);
+    });
+  }
+
+  #preConnect(
+    client: Client,
+    packet: ConnectPacket,
+    done: (error: null, ok: boolean) => void,
+  ): void {
+    // No session outlives its connection here, whatever the station asks for (CONNACK says so: session present 0).
+    packet.clean = true;
+    const { will } = packet;
+    const station = parseStationCode(packet.username ?? '');
+    if (will !== undefined && station !== null) {
+      const { topic, qos = 0, retain = false, payload } = will;
+      const judged = judgePublish(rightsOf(station), { topic, qos, retain, payload }, 0);
+      const presence = judged.verdict === 'state' ? readPresence(payload) : null;
+      if (presence?.state !== 'offline') this.#foreign_will.add(client);
+    }
+    done(null, true);
+  }
+
+  #authenticate(client: Client, user_name: string, password: string): ConnectRefusal | null {
+    const { counters } = this.#options;
+    const refuse = (returnCode: number, why: string): ConnectRefusal => {
+      this.#logRefusal(why, parseStationCode(user_name) ?? '');
+      return Object.assign(new Fault('NOT_AUTHENTICATED', { why }), { returnCode });
+    };
+    if (this.#deaf) return refuse(SERVER_UNAVAILABLE, 'stopping');
+    const station = parseStationCode(user_name);
+    const named = this.#nameInCertificate(client);
+    if (named !== null && named !== station) {
+      counters.refused_certificate += 1;
+      return refuse(BAD_CREDENTIAL, 'certificate of another station');
+    }
+    if (station === null || (named === null && !this.#options.mayEnter(station, password))) {
+      counters.refused_credential += 1;
+      return refuse(BAD_CREDENTIAL, 'credential');
+    }
+    if (client.id !== station) {
+      counters.refused_credential += 1;
+      return refuse(NOT_AUTHORIZED, 'the client id is not the station code');
+    }
+    if (this.#foreign_will.has(client)) {
+      counters.refused_will += 1;
+      return refuse(NOT_AUTHORIZED, 'the last will is not the death of this station');
+    }
+    this.#begin(station, client);
+    return null;
+  }
+
+  /** The common name of a verified client certificate; `null` without one. */
+  #nameInCertificate(client: Client): string | null {
+    const { conn } = client;
+    if (!(conn instanceof TLSSocket) || !conn.authorized) return null;
+    const name: unknown = conn.getPeerCertificate().subject?.CN;
+    return typeof name === 'string' ? name : null;
+  }
+
+  #begin(station: StationCode, client: Client): void {
+    const { clock, counters, limits } = this.#options;
+    const previous = this.#sessions.get(station);
+    const now = clock.mono();
+    const rate = (per_s: number) => createBucket({ per_s, burst: 2 * per_s }, now);
+    const session: Session = {
+      station,
+      client,
+      rights: rightsOf(station),
+      messages: rate(limits.messages_per_s),
+      bytes: rate(limits.bytes_per_s),
+      hears: new Set(),
+      presence_session: null,
+      held: [],
+    };
+    counters.sessions += 1;
+    this.#sessions.set(station, session);
+    this.#session_of.set(client, session);
+    if (previous !== undefined) {
+      // Its will goes out within this call, before the birth of the new session can.
+      counters.takeovers += 1;
+      previous.client.close();
+    }
+  }
+
+  #ended(client: Client): void {
+    const session = this.#session_of.get(client);
+    if (session === undefined) return;
+    const { station, presence_session } = session;
+    if (this.#sessions.get(station) === session) this.#sessions.delete(station);
+    if (presence_session !== null && !this.#deaf) {
+      this.#options.listener.presence(station, { input: 'closed', session: presence_session });
+    }
+  }
+
+  #published(client: Client | null, packet: PublishPacket, done: (error?: Error) => void): void {
+    const { counters, limits, listener } = this.#options;
+    const session = client === null ? undefined : this.#session_of.get(client);
+    if (session === undefined) return done(new Fault('NOT_AUTHENTICATED'));
+    const judged = judgePublish(session.rights, packet, limits.publish_bytes_max);
+    if (judged.verdict === 'refused') {
+      counters.refused_publish += 1;
+      this.#logRefusal(`publish: ${judged.reason}`, session.station);
+      return done(new Fault('FORBIDDEN', { publish: judged.reason }));
+    }
+    if (this.#deaf) return done();
+    if (judged.verdict === 'state') {
+      const presence = readPresence(packet.payload);
+      if (presence === null) {
+        counters.presence_malformed += 1;
+        return done(new Fault('REQUEST_INVALID', { field: 'state' }));
+      }
+      if (presence.state === 'online') session.presence_session = presence.session;
+      listener.presence(session.station, { input: 'published', presence });
+      return done();
+    }
+    const payload = packet.payload as Buffer;
+    listener.uplink(session.station, judged.stream, packet.topic, payload);
+    this.#release(session, payload.length, done);
+  }
+
+  /** Lets Aedes read on now, or when the station is within its rate again. */
+  #release(session: Session, bytes: number, done: () => void): void {
+    const { clock, counters } = this.#options;
+    const now = clock.mono();
+    const debt_ms = Math.max(session.messages.spend(1, now), session.bytes.spend(bytes, now));
+    if (debt_ms === 0 && session.held.length === 0) return done();
+    session.held.push(done);
+    if (session.held.length > 1) return;
+    counters.throttled += 1;
+    const wake = () => {
+      const at = clock.mono();
+      const left_ms = Math.max(session.messages.spend(0, at), session.bytes.spend(0, at));
+      if (left_ms > 0) clock.after(left_ms, wake);
+      else for (const release of session.held.splice(0)) release();
+    };
+    clock.after(debt_ms, wake);
+  }
+
+  #subscribed(client: Client, subscription: Subscription): boolean {
+    const session = this.#session_of.get(client);
+    const heard = session?.rights.subscribe.get(subscription.topic);
+    if (session === undefined || heard === undefined) {
+      this.#options.counters.refused_subscribe += 1;
+      this.#logRefusal('subscribe', session?.station ?? '');
+      return false;
+    }
+    session.hears.add(heard);
+    return true;
+  }
+
+  sendAck(station: StationCode, ack: Ack): boolean {
+    return this.#write(station, 'ack', ackTopic(station), JSON.stringify(ack), 0);
+  }
+
+  sendCommand(station: StationCode, command: Command): boolean {
+    return this.#write(station, 'command', commandTopic(station), JSON.stringify(command), 1);
+  }
+
+  #write(
+    station: StationCode,
+    kind: 'ack' | 'command',
+    topic: string,
+    payload: string,
+    qos: 0 | 1,
+  ) {
+    const session = this.#sessions.get(station);
+    if (session === undefined || !session.hears.has(kind)) return false;
+    const { client } = session;
+    if (client.conn.writableLength > this.#options.limits.unread_bytes_max) {
+      this.#options.counters.slow_consumers += 1;
+      client.conn.destroy();
+      return false;
+    }
+    client.publish({ cmd: 'publish', topic, payload, qos, retain: false, dup: false }, ignore);
+    return true;
+  }
+
+  /** Refusals are counted always and told now and then: one misconfigured station must not fill the log. */
+  #logRefusal(why: string, station: string): void {
+    const { clock, log } = this.#options;
+    if (this.#refusals.spend(1, clock.mono()) === 0)
+      log('notice', 'station.refused', { why, station });
+  }
+
+  deafen(): void {
+    this.#deaf = true;
+    for (const server of this.#servers) server.close();
+  }
+
+  async stop(): Promise<void> {
+    this.deafen();
+    await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  ready(): boolean {
+    return !this.#deaf && this.#servers.length > 0;
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
+  }
+}
+
+/** Listens. Throws Fault GATEWAY_LISTEN when a port is taken. */
+export async function startBroker(options: BrokerOptions): Promise<StationSide> {
+  const broker = new Broker(options);
+  await broker.start();
+  return broker;
+}
