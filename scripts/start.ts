@@ -36,16 +36,24 @@ const OPTIONS = {
 
 function readArguments(argv: readonly string[]) {
   try {
-    return parseArgs({ args: [...argv], options: OPTIONS, strict: true, allowPositionals: false }).values;
+    return parseArgs({ args: [...argv], options: OPTIONS, strict: true, allowPositionals: false })
+      .values;
   } catch (cause) {
-    throw new Fault('USAGE', { problem: cause instanceof Error ? cause.message : String(cause) }, cause);
+    throw new Fault(
+      'USAGE',
+      { problem: cause instanceof Error ? cause.message : String(cause) },
+      cause,
+    );
   }
 }
 
 function whole(flag: string, text: string, least: number, most: number): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  throw new Fault('USAGE', { flag: `--${flag}`, problem: `"${text}" is not a whole number from ${least} to ${most}` });
+  throw new Fault('USAGE', {
+    flag: `--${flag}`,
+    problem: `"${text}" is not a whole number from ${least} to ${most}`,
+  });
 }
 
 function address(flag: string, text: string, protocols: readonly string[]): URL {
@@ -53,7 +61,10 @@ function address(flag: string, text: string, protocols: readonly string[]): URL 
     const url = new URL(text);
     if (protocols.includes(url.protocol)) return url;
   }
-  throw new Fault('USAGE', { flag: `--${flag}`, problem: `is not an address with ${protocols.join(' or ')}//` });
+  throw new Fault('USAGE', {
+    flag: `--${flag}`,
+    problem: `is not an address with ${protocols.join(' or ')}//`,
+  });
 }
 
 async function portIsFree(port: number): Promise<void> {
@@ -76,7 +87,10 @@ function directory(text: string): string {
 function newestChange(path: string): number {
   return readdirSync(path, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && !/node_modules|dist/.test(entry.parentPath))
-    .reduce((newest, entry) => Math.max(newest, statSync(join(entry.parentPath, entry.name)).mtimeMs), 0);
+    .reduce(
+      (newest, entry) => Math.max(newest, statSync(join(entry.parentPath, entry.name)).mtimeMs),
+      0,
+    );
 }
 
 /** The console is built once, and again when its sources changed. */
@@ -85,8 +99,11 @@ function buildConsole(): string {
   const built = join(folder, 'dist', 'index.html');
   if (!existsSync(built) || statSync(built).mtimeMs < newestChange(folder)) {
     console.error('building the console …');
-    const done = spawnSync('vite', ['build', folder, '--logLevel', 'warn'], { stdio: ['ignore', 2, 2] });
-    if (done.status !== 0) throw new Fault('PART_MISSING', { part: 'console', problem: 'vite build failed' });
+    const done = spawnSync('vite', ['build', folder, '--logLevel', 'warn'], {
+      stdio: ['ignore', 2, 2],
+    });
+    if (done.status !== 0)
+      throw new Fault('PART_MISSING', { part: 'console', problem: 'vite build failed' });
   }
   return join(folder, 'dist');
 }
@@ -97,14 +114,20 @@ function chooseStations(count: number, seed: number): string[] {
     .map((station) => station.code)
     .filter((code) => code !== DEMO_STATION);
   const step = codes.length / Math.max(1, count);
-  return Array.from({ length: count }, (_, at) => codes[Math.floor(at * step + (seed % Math.max(1, step))) % codes.length] ?? '');
+  return Array.from(
+    { length: count },
+    (_, at) => codes[Math.floor(at * step + (seed % Math.max(1, step))) % codes.length] ?? '',
+  );
 }
 
 function broker(text: string) {
   const url = address('broker', text, ['mqtt:', 'mqtts:']);
   const password_file = process.env['BROKER_PASSWORD_FILE'];
   if (url.username === '' || password_file === undefined) {
-    throw new Fault('USAGE', { flag: '--broker', problem: 'needs a user in the address and BROKER_PASSWORD_FILE' });
+    throw new Fault('USAGE', {
+      flag: '--broker',
+      problem: 'needs a user in the address and BROKER_PASSWORD_FILE',
+    });
   }
   const username = decodeURIComponent(url.username);
   url.username = '';
@@ -115,7 +138,10 @@ function influx(text: string) {
   const url = address('influx', text, ['http:', 'https:']);
   const database = url.pathname.slice(1) || 'waystation';
   const password_file = process.env['INFLUX_PASSWORD_FILE'];
-  const login = url.username !== '' && password_file !== undefined ? { username: decodeURIComponent(url.username), password_file } : {};
+  const login =
+    url.username !== '' && password_file !== undefined
+      ? { username: decodeURIComponent(url.username), password_file }
+      : {};
   return { influx: { url: url.origin, database, ...login } };
 }
 
@@ -124,7 +150,7 @@ function tell(url: string, data_dir: string) {
 ${DEMO_STATION_NAME} ${DEMO_STATION} runs on real pseudo-terminals. Three things to try:
   1. open its door with a member's card:   npm run scan -- --station demo
   2. see it happen, and open it from afar:  ${url}/
-  3. cut a wire:                            echo 'unplug bus' | npm run hardware
+  3. cut a wire:                            npm run hardware -- unplug bus
 Logs, data and keys: ${data_dir}    End with Ctrl-C.
 `);
   console.log(`ready ${url}`);
@@ -141,7 +167,9 @@ async function main(): Promise<number> {
   const stations = whole('stations', flags.stations, 0, 10_658);
   const seed = whole('seed', flags.seed, 0, 0xffff_ffff);
   const outside = {
-    ...(flags.database === undefined ? {} : { database: address('database', flags.database, ['postgres:', 'postgresql:']).href }),
+    ...(flags.database === undefined
+      ? {}
+      : { database: address('database', flags.database, ['postgres:', 'postgresql:']).href }),
     ...(flags.influx === undefined ? {} : influx(flags.influx)),
     ...(flags.broker === undefined ? {} : broker(flags.broker)),
   };
@@ -164,7 +192,10 @@ async function main(): Promise<number> {
   });
   tell(stack.url, data_dir);
   const broken = await Promise.race([interrupted.then(() => null), stack.broken]);
-  if (broken) console.error(`${broken.name} ended (${broken.end}); its last words are in ${join(data_dir, 'logs', `${broken.name}.log`)}`);
+  if (broken)
+    console.error(
+      `${broken.name} ended (${broken.end}); its last words are in ${join(data_dir, 'logs', `${broken.name}.log`)}`,
+    );
   await stack.stop();
   return broken ? 1 : 0;
 }

@@ -85,7 +85,9 @@ function demoEdgeConfig(options: StackOptions, keys: LocalKeys) {
   const token_file = join(directory, 'station.token');
   const key = createPrivateKey(readFileSync(keys.station_token_private_file));
   const issued_at_s = Math.floor(options.wall_clock() / 1000);
-  writeFileSync(token_file, `${signStationToken(key, { station: DEMO_STATION, issued_at_s })}\n`, { mode: 0o600 });
+  writeFileSync(token_file, `${signStationToken(key, { station: DEMO_STATION, issued_at_s })}\n`, {
+    mode: 0o600,
+  });
   return {
     station: DEMO_STATION,
     data_dir: join(directory, 'edge'),
@@ -119,15 +121,44 @@ function startPart(part: StackPart, options: StackOptions, keys: LocalKeys): Pro
   const demo = demoDirectory(data_dir);
   switch (part) {
     case 'cloud':
-      return startProcess({ name: part, entry: 'cloud/main.ts', args: [], config: cloudConfig(options, keys), data_dir });
+      return startProcess({
+        name: part,
+        entry: 'cloud/main.ts',
+        args: [],
+        config: cloudConfig(options, keys),
+        data_dir,
+      });
     case 'gateway':
-      return startProcess({ name: part, entry: 'gateway/main.ts', args: [], config: gatewayConfig(options, keys), data_dir });
+      return startProcess({
+        name: part,
+        entry: 'gateway/main.ts',
+        args: [],
+        config: gatewayConfig(options, keys),
+        data_dir,
+      });
     case 'demo-hardware':
-      return startProcess({ name: part, entry: 'firmware-sim/main.ts', args: ['--station', DEMO_STATION, '--data', demo, '--links', demo], data_dir });
+      return startProcess({
+        name: part,
+        entry: 'firmware-sim/main.ts',
+        args: ['--station', DEMO_STATION, '--data', demo, '--links', demo],
+        data_dir,
+      });
     case 'demo-edge':
-      return startProcess({ name: part, entry: 'edge/main.ts', args: [], config: demoEdgeConfig(options, keys), data_dir });
+      return startProcess({
+        name: part,
+        entry: 'edge/main.ts',
+        args: [],
+        config: demoEdgeConfig(options, keys),
+        data_dir,
+      });
     case 'fleet':
-      return startProcess({ name: part, entry: 'firmware-sim/fleet/main.ts', args: [], config: fleetConfig(options, keys), data_dir });
+      return startProcess({
+        name: part,
+        entry: 'firmware-sim/fleet/main.ts',
+        args: [],
+        config: fleetConfig(options, keys),
+        data_dir,
+      });
     default:
       return part satisfies never;
   }
@@ -158,7 +189,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       await Promise.all(group.map((name) => processes.get(name)?.stop()));
     }
   };
-  const parts: StackPart[] = ['cloud', 'gateway', 'demo-hardware', 'demo-edge', ...(options.station_codes.length > 0 ? (['fleet'] as const) : [])];
+  const parts: StackPart[] = [
+    'cloud',
+    'gateway',
+    'demo-hardware',
+    'demo-edge',
+    ...(options.station_codes.length > 0 ? (['fleet'] as const) : []),
+  ];
   try {
     for (const part of parts) {
       options.progress(`starting ${part} …`);
