@@ -84,7 +84,8 @@ async function openDurable(directory: string): Promise<PGlite> {
     fs: new DurableNodeFS(directory),
     startParams: [
       ...PGlite.defaultStartParams.filter((parameter) => parameter !== '-F'),
-      ...['-c', 'wal_sync_method=fsync'],
+      '-c',
+      'wal_sync_method=fsync',
     ],
   });
   const { rows } = await pglite.query<{ fsync: string }>('show fsync');

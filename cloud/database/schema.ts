@@ -19,7 +19,7 @@ import type { Role } from '@waystation/protocol/api';
 type Bigint = ColumnType<string, number | string, number | string>;
 type GeneratedBigint = ColumnType<string, never, never>;
 /** A jsonb column: an object when read, JSON text when written (always JSON.stringify it yourself). */
-type Json<T extends object> = JSONColumnType<T, string, string>;
+type Json<T extends object> = JSONColumnType<T>;
 
 export interface OrganisationTable {
   id: Generated<number>;
