@@ -72,7 +72,7 @@ function dataLength(request: RtuRequest): number {
 
 /**
  * Looks for the reply to `request` anywhere in `received`: noise before it, behind it and frames of other units are passed over.
- * `frame` is the request as it was sent; only an exact repetition answers a write.
+ * `frame` is the request as it was sent: only its exact repetition answers a write, and for a read that is an echo.
  */
 export function findReply(request: RtuRequest, frame: Uint8Array, received: Uint8Array): Finding {
   let bad_crc = false;
@@ -90,7 +90,7 @@ export function findReply(request: RtuRequest, frame: Uint8Array, received: Uint
       continue;
     }
     if (exception) return { found: 'exception', code: candidate[2] ?? 0, length };
-    if (request.fc >= 5 && !sameBytes(candidate, frame)) continue;
+    if (sameBytes(candidate, frame) !== request.fc >= 5) continue;
     return { found: 'reply', values: decodeValues(request, candidate), length };
   }
   return { found: 'nothing', bad_crc };
