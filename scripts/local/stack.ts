@@ -186,7 +186,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     stopping = true;
     // Stations first, so that they say goodbye while somebody listens.
     for (const group of [['fleet', 'demo-edge'], ['demo-hardware', 'gateway'], ['cloud']]) {
-      await Promise.all(group.map((name) => processes.get(name)?.stop()));
+      await Promise.all(
+        group.map(async (name) => {
+          await processes.get(name)?.stop();
+        }),
+      );
     }
   };
   const parts: StackPart[] = [

@@ -21,12 +21,19 @@ const STATIONS = 500;
 const EVENT_EVERY = 5;
 const BACKLOG_RECORDS = 50;
 
-const RunAnswer = z.strictObject({ records_per_s: z.number(), produced: z.int(), acked: z.int(), resends: z.int() });
+const RunAnswer = z.strictObject({
+  records_per_s: z.number(),
+  produced: z.int(),
+  acked: z.int(),
+  resends: z.int(),
+});
 type RunAnswer = z.output<typeof RunAnswer>;
 
 /** The load process: one order out, one answer back. */
 function startLoad() {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('load.ts', import.meta.url))], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [fileURLToPath(new URL('load.ts', import.meta.url))], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
     async ask(order: object): Promise<unknown> {
@@ -53,7 +60,13 @@ async function startService(data_dir: string, postgres: TestPostgres, influx: Te
       listen: { host: '127.0.0.1', port: http_port },
       data_dir: join(data_dir, 'cloud'),
       database: postgres.url,
-      influx: { url: influx.url, flavour: 1, database: influx.database, username: influx.username, password_file },
+      influx: {
+        url: influx.url,
+        flavour: 1,
+        database: influx.database,
+        username: influx.username,
+        password_file,
+      },
       gateway_token_file: keys.gateway_token_file,
       keys_dir: keys.directory,
       demo_visitor: true,
@@ -82,13 +95,20 @@ async function startService(data_dir: string, postgres: TestPostgres, influx: Te
 async function audit(postgres: TestPostgres, influx: TestInfluxd, produced: number) {
   const client = new pg.Client(postgres.url);
   await client.connect();
-  const events = await client.query<{ n: string; distinct_n: string }>('select count(*) n, count(distinct (station_id, epoch, seq)) distinct_n from event');
+  const events = await client.query<{ n: string; distinct_n: string }>(
+    'select count(*) n, count(distinct (station_id, epoch, seq)) distinct_n from event',
+  );
   await client.end();
   const answer = JSON.stringify(await influx.query('select count(temperature_cel) from tel'));
   const samples = Number(answer.match(/\[0,(\d+)\]/)?.[1] ?? 0);
   const stored_events = Number(events.rows[0]?.n ?? 0);
   const duplicated = stored_events - Number(events.rows[0]?.distinct_n ?? 0);
-  return { stored_events, stored_samples: samples, lost: produced - (stored_events - duplicated) - samples, duplicated };
+  return {
+    stored_events,
+    stored_samples: samples,
+    lost: produced - (stored_events - duplicated) - samples,
+    duplicated,
+  };
 }
 
 export async function benchIngest(seconds: number) {
@@ -98,10 +118,19 @@ export async function benchIngest(seconds: number) {
   const load = startLoad();
   try {
     const raw = await measureRaw(postgres.url, influx, Math.min(5, seconds));
-    const stations = shandongStations(1).slice(0, STATIONS).map((station) => station.code);
-    await load.ask({ do: 'connect', port: service.mqtt_port, key_file: service.keys.station_token_private_file, stations });
+    const stations = shandongStations(1)
+      .slice(0, STATIONS)
+      .map((station) => station.code);
+    await load.ask({
+      do: 'connect',
+      port: service.mqtt_port,
+      key_file: service.keys.station_token_private_file,
+      stations,
+    });
     const phase = async (records: number, ahead: number): Promise<RunAnswer> =>
-      RunAnswer.parse(await load.ask({ do: 'run', seconds, records, event_every: EVENT_EVERY, window: 8, ahead }));
+      RunAnswer.parse(
+        await load.ask({ do: 'run', seconds, records, event_every: EVENT_EVERY, window: 8, ahead }),
+      );
     const live = await phase(1, 10);
     console.error('live   ', live);
     const backlog = await phase(BACKLOG_RECORDS, 3);

@@ -18,9 +18,21 @@ const CONNECTS_AT_ONCE = 50;
 const RESEND_AFTER_MS = 5000;
 
 const Order = z.discriminatedUnion('do', [
-  z.strictObject({ do: z.literal('connect'), port: z.int(), key_file: z.string(), stations: z.array(StationCodeSchema) }),
+  z.strictObject({
+    do: z.literal('connect'),
+    port: z.int(),
+    key_file: z.string(),
+    stations: z.array(StationCodeSchema),
+  }),
   /** Each message carries `records`; events are one message in `event_every`; runs `seconds`, then drains. */
-  z.strictObject({ do: z.literal('run'), seconds: z.number(), records: z.int(), event_every: z.int(), window: z.int(), ahead: z.int() }),
+  z.strictObject({
+    do: z.literal('run'),
+    seconds: z.number(),
+    records: z.int(),
+    event_every: z.int(),
+    window: z.int(),
+    ahead: z.int(),
+  }),
   z.strictObject({ do: z.literal('end') }),
 ]);
 
@@ -38,7 +50,16 @@ let wake: () => void = () => {};
 
 function send(station: Station, load: StreamLoad, window: number): void {
   for (let payload = load.next(window); payload; payload = load.next(window)) {
-    station.socket.write(generate({ cmd: 'publish', topic: uplinkTopic(station.code, load.stream), payload, qos: 0, dup: false, retain: false }));
+    station.socket.write(
+      generate({
+        cmd: 'publish',
+        topic: uplinkTopic(station.code, load.stream),
+        payload,
+        qos: 0,
+        dup: false,
+        retain: false,
+      }),
+    );
   }
 }
 
@@ -46,16 +67,41 @@ async function connectStation(code: StationCode, port: number, password: string)
   const socket = connect({ host: '127.0.0.1', port, noDelay: true });
   const reader = parser();
   const epoch = randomBytes(6).toString('hex');
-  const station: Station = { code, socket, event: streamLoad(code, 'event', epoch), sample: streamLoad(code, 'sample', epoch), turn: 0, heard_at: 0 };
+  const station: Station = {
+    code,
+    socket,
+    event: streamLoad(code, 'event', epoch),
+    sample: streamLoad(code, 'sample', epoch),
+    turn: 0,
+    heard_at: 0,
+  };
   socket.on('data', (bytes) => reader.parse(bytes));
-  socket.write(generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clean: true, clientId: code, username: code, password: Buffer.from(password), keepalive: 0 }));
+  socket.write(
+    generate({
+      cmd: 'connect',
+      protocolId: 'MQTT',
+      protocolVersion: 4,
+      clean: true,
+      clientId: code,
+      username: code,
+      password: Buffer.from(password),
+      keepalive: 0,
+    }),
+  );
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject);
     socket.once('close', () => reject(new Error(`${code} was disconnected`)));
     reader.on('packet', (packet) => {
       if (packet.cmd === 'connack') {
-        if (packet.returnCode !== 0) return reject(new Error(`${code} was refused (${packet.returnCode})`));
-        socket.write(generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: ackTopic(code), qos: 0 }] }));
+        if (packet.returnCode !== 0)
+          return reject(new Error(`${code} was refused (${packet.returnCode})`));
+        socket.write(
+          generate({
+            cmd: 'subscribe',
+            messageId: 1,
+            subscriptions: [{ topic: ackTopic(code), qos: 0 }],
+          }),
+        );
       } else if (packet.cmd === 'suback') {
         resolve();
       } else if (packet.cmd === 'publish') {
@@ -69,16 +115,27 @@ async function connectStation(code: StationCode, port: number, password: string)
   return station;
 }
 
-async function connectAll(port: number, key_file: string, codes: readonly StationCode[]): Promise<void> {
+async function connectAll(
+  port: number,
+  key_file: string,
+  codes: readonly StationCode[],
+): Promise<void> {
   const key = createPrivateKey(readFileSync(key_file));
   const issued_at_s = Math.floor(Date.now() / 1000);
   for (let at = 0; at < codes.length; at += CONNECTS_AT_ONCE) {
     const some = codes.slice(at, at + CONNECTS_AT_ONCE);
-    stations.push(...(await Promise.all(some.map((station) => connectStation(station, port, signStationToken(key, { station, issued_at_s }))))));
+    stations.push(
+      ...(await Promise.all(
+        some.map((station) =>
+          connectStation(station, port, signStationToken(key, { station, issued_at_s })),
+        ),
+      )),
+    );
   }
 }
 
-const acked = () => stations.reduce((sum, { event, sample }) => sum + event.acked + sample.acked, 0);
+const acked = () =>
+  stations.reduce((sum, { event, sample }) => sum + event.acked + sample.acked, 0);
 const made = () => stations.reduce((sum, { event, sample }) => sum + event.made + sample.made, 0);
 
 interface Run {
@@ -125,7 +182,8 @@ async function run(order: Run) {
       send(station, station.event, order.window);
       send(station, station.sample, order.window);
     }
-    if (now > deadline + 60_000) throw new Error(`the load did not drain: ${made() - acked()} records unacknowledged`);
+    if (now > deadline + 60_000)
+      throw new Error(`the load did not drain: ${made() - acked()} records unacknowledged`);
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, 5);
       wake = () => {
@@ -134,8 +192,16 @@ async function run(order: Run) {
       };
     });
   }
-  const resends = stations.reduce((sum, { event, sample }) => sum + event.resends + sample.resends, 0);
-  return { records_per_s: (measured * 1000) / measured_ms, produced: made() - made_before, acked: acked() - acked_before, resends };
+  const resends = stations.reduce(
+    (sum, { event, sample }) => sum + event.resends + sample.resends,
+    0,
+  );
+  return {
+    records_per_s: (measured * 1000) / measured_ms,
+    produced: made() - made_before,
+    acked: acked() - acked_before,
+    resends,
+  };
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

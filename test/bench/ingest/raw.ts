@@ -51,10 +51,18 @@ async function repeat(seconds: number, work: (from: number) => Promise<void>): P
 function writeLines(influx: TestInfluxd, agent: Agent, body: string): Promise<void> {
   const headers = { authorization: `Basic ${btoa(`${influx.username}:${influx.password}`)}` };
   return new Promise((resolve, reject) => {
-    const sent = request(`${influx.url}/write?db=${influx.database}&precision=ms`, { method: 'POST', agent, headers }, (answer) => {
-      answer.resume();
-      answer.on('end', () => (answer.statusCode === 204 ? resolve() : reject(new Error(`influxd answered ${answer.statusCode}`))));
-    });
+    const sent = request(
+      `${influx.url}/write?db=${influx.database}&precision=ms`,
+      { method: 'POST', agent, headers },
+      (answer) => {
+        answer.resume();
+        answer.on('end', () =>
+          answer.statusCode === 204
+            ? resolve()
+            : reject(new Error(`influxd answered ${answer.statusCode}`)),
+        );
+      },
+    );
     sent.on('error', reject);
     sent.end(body);
   });
@@ -66,7 +74,11 @@ export interface RawRates {
 }
 
 /** Each store alone, one after the other: the best it does on this machine now. */
-export async function measureRaw(database_url: string, influx: TestInfluxd, seconds: number): Promise<RawRates> {
+export async function measureRaw(
+  database_url: string,
+  influx: TestInfluxd,
+  seconds: number,
+): Promise<RawRates> {
   const pool = new pg.Pool({ connectionString: database_url, max: IN_FLIGHT });
   await pool.query(CREATE);
   await pool.query('truncate raw_event');
@@ -76,7 +88,9 @@ export async function measureRaw(database_url: string, influx: TestInfluxd, seco
   await pool.query('drop table raw_event');
   await pool.end();
   const agent = new Agent({ keepAlive: true, maxSockets: IN_FLIGHT });
-  const samples_per_s = await repeat(seconds, (from) => writeLines(influx, agent, sampleBatch(from)));
+  const samples_per_s = await repeat(seconds, (from) =>
+    writeLines(influx, agent, sampleBatch(from)),
+  );
   agent.destroy();
   return { events_per_s, samples_per_s };
 }

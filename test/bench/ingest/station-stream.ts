@@ -62,7 +62,12 @@ export function streamLoad(station: string, stream: Stream, epoch: string): Stre
         parts.push(json);
       }
       load.made = first + records - 1;
-      queue.push({ last: load.made, payload: Buffer.from(`{"epoch":"${epoch}","first":${first},${previous}"records":[${parts.join(',')}]}`) });
+      queue.push({
+        last: load.made,
+        payload: Buffer.from(
+          `{"epoch":"${epoch}","first":${first},${previous}"records":[${parts.join(',')}]}`,
+        ),
+      });
     },
     next(window: number) {
       if (cursor >= window) return null;
