@@ -2,12 +2,11 @@
  * The MQTT front door: Aedes behind plain TCP and TLS, with every bound it does not have itself.
  * It routes nothing: what a station publishes goes to the listener, what goes down is written to one connection.
  */
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, TLSSocket } from 'node:tls';
-import { once } from 'node:events';
+import { strict as assert } from 'node:assert';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import {
   Aedes,
-  type AuthenticateError,
   type Client,
   type ConnectPacket,
   type PublishPacket,
@@ -21,22 +20,18 @@ import type { Clock } from '@waystation/runtime/clock';
 import { Fault } from '@waystation/runtime/fault';
 import type { Log } from '@waystation/runtime/log';
 import type { Limits } from './config.ts';
+import { nameInCertificate, openDoors, type DoorOptions, type Doors } from './doors.ts';
 import type { Counters } from './metrics.ts';
 import { createPacketMeter } from './packet-meter.ts';
+import { publishQos0 } from './publish-packet.ts';
 import { createBucket, type Bucket } from './rate.ts';
 import { judgePublish, rightsOf, type Session } from './session.ts';
 import { deafEmitter, noPersistence } from './stateless.ts';
 import { readPresence, type StationListener, type StationSide } from './station-side.ts';
 
-interface Door {
-  host: string;
-  port: number;
-}
-
 export interface BrokerOptions {
   gateway: string;
-  mqtt?: Door | undefined;
-  mqtts?: (Door & { cert: Buffer; key: Buffer; client_ca?: Buffer | undefined }) | undefined;
+  doors: Pick<DoorOptions, 'mqtt' | 'mqtts'>;
   limits: Limits;
   clock: Clock;
   log: Log;
@@ -67,11 +62,9 @@ class Broker implements StationSide {
   readonly #sessions = new Map<StationCode, Session>();
   readonly #session_of = new WeakMap<Client, Session>();
   readonly #foreign_will = new WeakSet<Client>();
-  readonly #sockets = new Set<Socket>();
-  readonly #servers: Server[] = [];
   readonly #refusals: Bucket;
   readonly #aedes: Aedes;
-  readonly ports: Record<string, number> = {};
+  #doors: Doors | null = null;
   #deaf = false;
 
   constructor(options: BrokerOptions) {
@@ -94,8 +87,7 @@ class Broker implements StationSide {
       preConnect: (client, packet, done) => this.#preConnect(client, packet, done),
       authenticate: (client, name, password, done) => {
         const refusal = this.#authenticate(client, name ?? '', password?.toString('utf8') ?? '');
-        // Aedes types the code as an ambient const enum, which isolated modules cannot name.
-        done(refusal as AuthenticateError | null, refusal === null);
+        done(refusal, refusal === null);
       },
       authorizePublish: (client, packet, done) => this.#published(client, packet, done),
       authorizeSubscribe: (client, subscription, done) =>
@@ -112,68 +104,15 @@ class Broker implements StationSide {
 
   async start(): Promise<void> {
     await this.#aedes.listen();
-    const { mqtt, mqtts, limits } = this.#options;
-    if (mqtt !== undefined) {
-      const server = createServer((socket) => {
-        if (this.#accept(socket)) this.#serve(socket);
-      });
-      await this.#listen('mqtt', server, mqtt);
-    }
-    if (mqtts !== undefined) {
-      const server = createTlsServer(
-        {
-          cert: mqtts.cert,
-          key: mqtts.key,
-          minVersion: 'TLSv1.2',
-          handshakeTimeout: limits.connect_timeout_ms,
-          // A token will do as well, so a certificate is asked for but not demanded; a wrong one is refused below.
-          ...(mqtts.client_ca === undefined
-            ? {}
-            : { ca: mqtts.client_ca, requestCert: true, rejectUnauthorized: false }),
-        },
-        (socket) => this.#serveTls(socket),
-      );
-      server.on('connection', (socket: Socket) => this.#accept(socket));
-      server.on('tlsClientError', () => {
-        this.#options.counters.refused_protocol += 1;
-      });
-      await this.#listen('mqtts', server, mqtts);
-    }
-  }
-
-  async #listen(name: string, server: Server, door: Door): Promise<void> {
-    server.listen(door.port, door.host);
-    try {
-      await once(server, 'listening');
-    } catch (cause) {
-      throw new Fault('GATEWAY_LISTEN', { host: door.host, port: door.port }, cause);
-    }
-    this.ports[name] = (server.address() as AddressInfo).port;
-    this.#servers.push(server);
-  }
-
-  #accept(socket: Socket): boolean {
-    const { counters, limits } = this.#options;
-    if (this.#deaf || this.#sockets.size >= limits.connections_max) {
-      counters.refused_connection_limit += 1;
-      socket.destroy();
-      return false;
-    }
-    counters.connections += 1;
-    this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
-    socket.setNoDelay(true);
-    return true;
-  }
-
-  #serveTls(socket: TLSSocket): void {
-    if (socket.getPeerX509Certificate() !== undefined && !socket.authorized) {
-      this.#options.counters.refused_certificate += 1;
-      this.#logRefusal('certificate', String(socket.authorizationError));
-      socket.destroy();
-      return;
-    }
-    this.#serve(socket);
+    const { doors, limits, counters } = this.#options;
+    this.#doors = await openDoors({
+      ...doors,
+      connections_max: limits.connections_max,
+      handshake_timeout_ms: limits.connect_timeout_ms,
+      counters,
+      serve: (socket) => this.#serve(socket),
+      refused: (why) => this.#logRefusal(why, ''),
+    });
   }
 
   /** Hands the socket to Aedes and watches its bytes: 'data' is emitted for what Aedes reads, before it is parsed. */
@@ -239,7 +178,7 @@ class Broker implements StationSide {
     };
     if (this.#deaf) return refuse(SERVER_UNAVAILABLE, 'stopping');
     const station = parseStationCode(user_name);
-    const named = this.#nameInCertificate(client);
+    const named = nameInCertificate(client.conn);
     if (named !== null && named !== station) {
       counters.refused_certificate += 1;
       return refuse(BAD_CREDENTIAL, 'certificate of another station');
@@ -258,14 +197,6 @@ class Broker implements StationSide {
     }
     this.#begin(station, client);
     return null;
-  }
-
-  /** The common name of a verified client certificate; `null` without one. */
-  #nameInCertificate(client: Client): string | null {
-    const { conn } = client;
-    if (!(conn instanceof TLSSocket) || !conn.authorized) return null;
-    const name: unknown = conn.getPeerCertificate().subject?.CN;
-    return typeof name === 'string' ? name : null;
   }
 
   #begin(station: StationCode, client: Client): void {
@@ -360,30 +291,33 @@ class Broker implements StationSide {
   }
 
   sendAck(station: StationCode, ack: Ack): boolean {
-    return this.#write(station, 'ack', ackTopic(station), JSON.stringify(ack), 0);
+    const session = this.#listening(station, 'ack');
+    if (session === null) return false;
+    const conn: Duplex = session.client.conn;
+    conn.write(publishQos0(ackTopic(station), JSON.stringify(ack)), 'latin1');
+    return true;
   }
 
   sendCommand(station: StationCode, command: Command): boolean {
-    return this.#write(station, 'command', commandTopic(station), JSON.stringify(command), 1);
+    const session = this.#listening(station, 'command');
+    if (session === null) return false;
+    const payload = JSON.stringify(command);
+    const topic = commandTopic(station);
+    session.client.publish(
+      { cmd: 'publish', topic, payload, qos: 1, retain: false, dup: false },
+      ignore,
+    );
+    return true;
   }
 
-  #write(
-    station: StationCode,
-    kind: 'ack' | 'command',
-    topic: string,
-    payload: string,
-    qos: 0 | 1,
-  ) {
+  /** The station's connection if it subscribed to this and reads what it is sent. */
+  #listening(station: StationCode, kind: 'ack' | 'command'): Session | null {
     const session = this.#sessions.get(station);
-    if (session === undefined || !session.hears.has(kind)) return false;
-    const { client } = session;
-    if (client.conn.writableLength > this.#options.limits.unread_bytes_max) {
-      this.#options.counters.slow_consumers += 1;
-      client.conn.destroy();
-      return false;
-    }
-    client.publish({ cmd: 'publish', topic, payload, qos, retain: false, dup: false }, ignore);
-    return true;
+    if (session === undefined || !session.hears.has(kind)) return null;
+    if (session.client.conn.writableLength <= this.#options.limits.unread_bytes_max) return session;
+    this.#options.counters.slow_consumers += 1;
+    session.client.conn.destroy();
+    return null;
   }
 
   /** Refusals are counted always and told now and then: one misconfigured station must not fill the log. */
@@ -395,21 +329,26 @@ class Broker implements StationSide {
 
   deafen(): void {
     this.#deaf = true;
-    for (const server of this.#servers) server.close();
+    this.#doors?.shut();
   }
 
   async stop(): Promise<void> {
     this.deafen();
     await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
-    for (const socket of this.#sockets) socket.destroy();
+    this.#doors?.clear();
   }
 
   ready(): boolean {
-    return !this.#deaf && this.#servers.length > 0;
+    return !this.#deaf && this.#doors !== null;
+  }
+
+  get ports(): Record<string, number> {
+    assert(this.#doors, 'started');
+    return this.#doors.ports;
   }
 
   get connections(): number {
-    return this.#sockets.size;
+    return this.#doors?.connections ?? 0;
   }
 }
 

@@ -9,10 +9,12 @@ import {
   type PresenceReport,
 } from '@waystation/protocol/gateway-link';
 import { COMMAND_BYTES_MAX } from '@waystation/protocol/commands';
+import type { Clock } from '@waystation/runtime/clock';
 import { Fault } from '@waystation/runtime/fault';
 import { createEventStreamParser } from './event-stream.ts';
 
 export interface CloudOptions {
+  clock: Clock;
   url: string;
   token: string;
   gateway: string;
@@ -94,8 +96,11 @@ export function createCloudClient(options: CloudOptions): CloudClient {
         method: 'POST',
         agent,
         headers: { authorization, 'content-type': content_type, 'content-length': body.length },
-        signal: AbortSignal.timeout(options.post_timeout_ms),
       });
+      const limit = options.clock.after(options.post_timeout_ms, () => {
+        request.destroy(unreachable('no answer in time'));
+      });
+      request.once('close', () => limit.stop());
       request.once('response', resolve);
       request.once('error', (error) => reject(unreachable(describe(error), error)));
       request.end(body);

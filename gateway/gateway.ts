@@ -12,6 +12,7 @@ import { startBroker } from './broker.ts';
 import { createCloudClient } from './cloud-client.ts';
 import { startCommandFlow } from './commands.ts';
 import type { GatewayConfig } from './config.ts';
+import { joinBroker } from './external-broker.ts';
 import { startHealth } from './health.ts';
 import { createCounters, prometheusText, type Counters } from './metrics.ts';
 import { createPresenceReporter } from './presence-reporter.ts';
@@ -60,17 +61,30 @@ async function openStationSide(
   config: GatewayConfig,
   context: GatewayContext & { counters: Counters; listener: StationListener },
 ): Promise<StationSide> {
-  const { listen, limits } = config;
+  const { listen, broker, limits } = config;
+  if (broker !== undefined) {
+    return joinBroker({
+      ...broker,
+      ...context,
+      gateway: config.id,
+      password: readSecret(broker.password_file),
+      ca: broker.ca_file === undefined ? undefined : readFile(broker.ca_file),
+      limits,
+      pauses: PAUSES,
+    });
+  }
   const key = readKey(config.station_key_file ?? '');
   const { mqtts } = listen ?? {};
   return startBroker({
     gateway: config.id,
-    mqtt: listen?.mqtt,
-    mqtts: mqtts && {
-      ...mqtts,
-      cert: readFile(mqtts.cert_file),
-      key: readFile(mqtts.key_file),
-      client_ca: mqtts.client_ca_file === undefined ? undefined : readFile(mqtts.client_ca_file),
+    doors: {
+      mqtt: listen?.mqtt,
+      mqtts: mqtts && {
+        ...mqtts,
+        cert: readFile(mqtts.cert_file),
+        key: readFile(mqtts.key_file),
+        client_ca: mqtts.client_ca_file === undefined ? undefined : readFile(mqtts.client_ca_file),
+      },
     },
     limits,
     ...context,
@@ -92,6 +106,7 @@ export async function startGateway(
   const counters = createCounters();
   const cloud = createCloudClient({
     ...config.cloud,
+    clock,
     token: readSecret(config.cloud.token_file),
     gateway: config.id,
     connections_max: limits.posts_in_flight_max + 1,

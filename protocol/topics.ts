@@ -63,13 +63,14 @@ export function maySubscribe(station: StationCode, filter: string): boolean {
   return parsed !== null && parsed.station === station && TOPICS[parsed.name].direction === 'down';
 }
 
-/** What a gateway subscribes to at an external broker, shared within `group` for the uplink (MQTT 5, 4.8.2). */
+/**
+ * What a gateway subscribes to at an external broker, shared within `group` for the uplink (MQTT 5, 4.8.2).
+ * The state is not shared: each gateway sees every birth and death in order, and the retained ones when it
+ * comes back; a shared subscription is never sent retained messages.
+ */
 export function gatewayFilters(group: string): string[] {
   const shared = `$share/${group}/`;
-  return [
-    ...STREAMS.map((stream) => `${shared}${ROOT}/+/up/${stream}`),
-    `${shared}${ROOT}/+/state`,
-  ];
+  return [...STREAMS.map((stream) => `${shared}${ROOT}/+/up/${stream}`), `${ROOT}/+/state`];
 }
 
 /** Access rules for a broker of Mosquitto's kind whose user name is the station code. `gateway_user` may do the other half. */

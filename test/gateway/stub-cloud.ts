@@ -57,9 +57,9 @@ function commit(
   cursors.set(key, cursor);
   const last = message.first + message.records.length - 1;
   const gap = message.first > cursor.through + 1;
-  for (let seq = cursor.through + 1; !gap && seq <= last; seq += 1) {
-    committed.push(`${key}/${seq}`);
-    cursor.through = seq;
+  while (!gap && cursor.through < last) {
+    cursor.through += 1;
+    committed.push(`${key}/${cursor.through}`);
   }
   const ack: Ack = { stream: topic.stream, epoch: cursor.epoch, through: cursor.through };
   return [topic.station, gap ? { ...ack, problem: 'gap' } : ack];
