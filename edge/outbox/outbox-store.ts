@@ -9,7 +9,6 @@ import { STREAMS, type Stream } from '@waystation/protocol/topics';
 import type { Ack } from '@waystation/protocol/uplink';
 import type { Clock, MonoMs, Timer } from '@waystation/runtime/clock';
 import { Fault } from '@waystation/runtime/fault';
-import { chainNext } from '@waystation/runtime/hash-chain';
 import type { Log } from '@waystation/runtime/log';
 import type { Outbox } from '../ports.ts';
 import type { Stamp } from '../time/stamp.ts';
@@ -20,7 +19,7 @@ import { DamagedRow, openOutboxFile, setAside, troubleOf, type OutboxFile } from
 import { readMessage } from './reading.ts';
 import { reclaimStep } from './reclaiming.ts';
 import { openSalvage, type Salvage } from './salvage.ts';
-import { gapOf, type Gap } from './thinning.ts';
+import { createStation, rejectPending, writeAcks, writePending, type Station } from './station-log.ts';
 
 export interface OutboxStoreOptions {
   path: string;
@@ -58,27 +57,7 @@ export interface OutboxStore {
   close(): void;
 }
 
-interface PendingEvent {
-  record: EventRecord;
-  resolve: (durable: { seq: number }) => void;
-  reject: (fault: Fault) => void;
-}
-
-interface Station {
-  code: StationCode;
-  stamp: () => Stamp;
-  lanes: Lanes;
-  /** Streams whose acknowledgement is not yet in the file: losing it costs a repetition, nothing else. */
-  unsaved_acks: Set<Stream>;
-  events: PendingEvent[];
-  samples: SampleRecord[];
-  /** Samples that memory could not hold while the disk refused. */
-  lost: Gap | null;
-  listeners: Set<(stream: Stream) => void>;
-}
-
 const SAMPLE_GROUP = { records: 20, after_ms: 5_000 };
-const SAMPLES_HELD_MAX = 256;
 const BALLAST_BYTES = 256 * 1024;
 const BALLAST_RETRY_MS = 60_000;
 /** Space is reclaimed down to this part of the budget, so many steps a commit. */
@@ -190,16 +169,7 @@ class Store implements OutboxStore {
 
   outbox(code: StationCode, stamp: () => Stamp): Outbox {
     assert(!this.#stations.has(code), `the outbox of ${code} is open already`);
-    const station: Station = {
-      code,
-      stamp,
-      lanes: this.#run(() => this.#openLanes(code, stamp)),
-      unsaved_acks: new Set(),
-      events: [],
-      samples: [],
-      lost: null,
-      listeners: new Set(),
-    };
+    const station = createStation(code, stamp, this.#run(() => this.#openLanes(code, stamp)));
     this.#stations.set(code, station);
     return {
       appendEvent: (record) => this.#appendEvent(station, record),
@@ -331,45 +301,11 @@ class Store implements OutboxStore {
   }
 
   #write(stations: readonly Station[], tables: readonly StagedTable[]): (() => Stream[])[] {
-    const settle = stations.map((station) => this.#writeStation(station));
+    const settle = stations.map((station) => writePending(this.#file, station));
     const now = this.#clock.wall();
     for (const [boot, offset_ms] of this.#new_offsets) this.#file.noteOffset(boot, offset_ms, now);
     for (const table of tables) table.write(this.#file, now);
     return settle;
-  }
-
-  /** Writes what the station has pending and returns what to do once it is durable, which tells the streams that grew. */
-  #writeStation(station: Station): () => Stream[] {
-    const file = this.#file;
-    const { event, sample } = station.lanes;
-    for (const stream of station.unsaved_acks) {
-      const lane = station.lanes[stream];
-      file.acknowledge(lane, lane.acked, stream === 'event' ? (file.hashAt(lane.id, lane.acked) ?? '') : '');
-    }
-    let { head, head_hash } = event;
-    for (const { record } of station.events) {
-      const body = JSON.stringify(record);
-      head += 1;
-      head_hash = chainNext(head_hash, body);
-      file.insert(event.id, { seq: head, span: 1, hash: head_hash, body });
-    }
-    let sample_head = sample.head;
-    for (const record of [...(station.lost ? [station.lost] : []), ...station.samples]) {
-      const span = record.span ?? 1;
-      file.insert(sample.id, { seq: sample_head + 1, span, hash: null, body: JSON.stringify(record) });
-      sample_head += span;
-    }
-    return () => {
-      const { events } = station;
-      const grown = { event: head > event.head, sample: sample_head > sample.head };
-      events.forEach(({ resolve }, index) => resolve({ seq: event.head + 1 + index }));
-      station.lanes = { event: { ...event, head, head_hash }, sample: { ...sample, head: sample_head } };
-      station.unsaved_acks.clear();
-      station.events = [];
-      station.samples = [];
-      station.lost = null;
-      return STREAMS.filter((stream) => grown[stream]);
-    };
   }
 
   #announce(station: Station, streams: readonly Stream[]): void {
@@ -380,15 +316,7 @@ class Store implements OutboxStore {
     this.#counters.refused_commits += 1;
     if (!this.#refusing) this.#options.log('error', 'outbox.full', { ...fault.facts });
     this.#refusing = true;
-    for (const station of stations) {
-      const { events, samples } = station;
-      station.events = [];
-      for (const { reject } of events) reject(fault);
-      const beyond = samples.splice(0, Math.max(0, samples.length - SAMPLES_HELD_MAX));
-      const [oldest, newest] = [station.lost ?? beyond[0], beyond.at(-1)];
-      if (!oldest || !newest) continue;
-      station.lost = gapOf(oldest, newest, (station.lost?.span ?? 0) + beyond.length, 'diskBudget');
-    }
+    for (const station of stations) rejectPending(station, fault);
     this.#commitLater();
   }
 
@@ -444,12 +372,7 @@ class Store implements OutboxStore {
     this.#ballast_gone_at = this.#clock.mono();
     try {
       this.#file.transaction(() => {
-        for (const { lanes, unsaved_acks } of this.#stations.values()) {
-          for (const stream of unsaved_acks) {
-            const lane = lanes[stream];
-            this.#file.acknowledge(lane, lane.acked, this.#file.hashAt(lane.id, lane.acked) ?? '');
-          }
-        }
+        for (const station of this.#stations.values()) writeAcks(this.#file, station);
       });
       this.#reclaim(this.#file.usedBytes() * RECLAIM_TO);
       this.#file.checkpoint();

@@ -17,8 +17,8 @@ export interface Replacement {
   by: StoredSample;
 }
 
-/** At one report a minute a thinned record stands for an hour at most; what is older still is dropped. */
-export const THINNED_SPAN_MAX = 60;
+/** At one report a minute a thinned record stands for an hour or so; what is older still is dropped. */
+export const THINNED_SPAN_MAX = 64;
 
 /** The newer of two reports, with what only the older one measured: reports carry changes, not everything. */
 function mergeReports(older: StoredSample, newer: StoredSample): StoredSample | null {
