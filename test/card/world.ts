@@ -14,7 +14,9 @@ import { parseRootKeys } from '@waystation/edge/card/root-keys';
 import { createTrustStore, type FileTrustStore } from '@waystation/edge/card/trust-store';
 import { createCardVerifier } from '@waystation/edge/card/verifier';
 import type { CardVerdict, CardVerifier } from '@waystation/edge/ports';
-import { draftPresentation } from '@waystation/protocol/card/presentation';
+import { decodeBase45, encodeBase45 } from '@waystation/protocol/card/base45';
+import { hex, unhex } from '@waystation/protocol/card/cbor';
+import { PREFIX, draftPresentation } from '@waystation/protocol/card/presentation';
 import { statusListOf } from '@waystation/protocol/card/status-list';
 import type { ClockQuality } from '@waystation/protocol/records';
 import { stationCode } from '@waystation/protocol/station-code';
@@ -50,13 +52,15 @@ export interface World {
 
 export interface WorldOptions {
   now_s?: number;
+  /** When the keys were made; `now_s` unless told. */
+  keys_from_s?: number;
   lastSynced?: () => EpochMs | null;
 }
 
 export function createWorld(options: WorldOptions = {}): World {
-  const { now_s = NOW_S } = options;
+  const { now_s = NOW_S, keys_from_s = now_s } = options;
   const directory = mkdtempSync(join(tmpdir(), 'waystation-card-'));
-  const keys = openCardKeys(join(directory, 'keys'), now_s);
+  const keys = openCardKeys(join(directory, 'keys'), keys_from_s);
   const world = startStation(directory, keys, memoryReplayTable(), options);
   world.trust.applyKeySet(keys.keySet().body);
   world.trust.applyStatusList(world.publish(1, []));
@@ -120,6 +124,16 @@ export function present(
 ): string {
   const draft = draftPresentation(member.card, { audience, presented_at_s: at_s, sequence });
   return draft.finish(member.signer.sign(draft.to_be_signed));
+}
+
+const N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+
+/** The same presentation with the holder's other good signature: ECDSA accepts (r, n − s) wherever it accepts (r, s). */
+export function twin(line: string): string {
+  const bytes = decodeBase45(line.slice(PREFIX.length)) ?? new Uint8Array();
+  const s = BigInt(`0x${hex(bytes.subarray(-32))}`);
+  const other = (N - s).toString(16).padStart(64, '0');
+  return PREFIX + encodeBase45(Uint8Array.from([...bytes.subarray(0, -32), ...unhex(other)]));
 }
 
 export function outcome(verdict: CardVerdict): string {
