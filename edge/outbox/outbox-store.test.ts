@@ -242,7 +242,7 @@ describe('disk', () => {
     await overfill(outbox, 60_000);
     expect(store.usedBytes()).toBeLessThanOrEqual(budget);
     const records = drain(outbox, 'sample').map(({ record }) => record);
-    expect(records[0]).toMatchObject({ kind: 'gap', reason: 'diskBudget', from_at: sample(1).at });
+    expect(records[0]).toMatchObject({ kind: 'gap', reason: 'diskBudget', from_at: sample(64).at });
     expect(records.filter(({ kind }) => kind === 'gap')).toHaveLength(1);
     expect(records.slice(1, 50).every((record) => spanOf(record as SampleRecord) > 1)).toBe(true);
     expect(records.at(-1)).toEqual(sample(60_000));

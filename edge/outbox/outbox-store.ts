@@ -334,6 +334,7 @@ class Store implements OutboxStore {
       return; // the disk is full, as was told; the cloud's next answer brings us here again
     }
     for (const stream of streams) station.unsaved_acks.delete(stream);
+    station.thin_from = 0;
     this.#counters.epochs_begun += 1;
     this.#options.log('notice', 'outbox.forked', { station: station.code, epoch, previous_epoch });
     this.#announce(station, streams);
@@ -362,6 +363,7 @@ class Store implements OutboxStore {
     for (const station of this.#stations.values()) {
       station.lanes = this.#openLanes(station.code, station.stamp);
       station.unsaved_acks.clear();
+      station.thin_from = 0;
       queueMicrotask(() => this.#announce(station, STREAMS));
     }
   }
@@ -389,11 +391,14 @@ class Store implements OutboxStore {
   }
 
   #reclaim(target_bytes: number): void {
-    for (let step = 0; step < RECLAIM_STEPS && this.#file.usedBytes() > target_bytes; step += 1) {
+    for (let steps = 0; steps < RECLAIM_STEPS && this.#file.usedBytes() > target_bytes; steps += 1) {
       const longest = this.#stations.size > 1 ? this.#file.longestSampleStation() : null;
       const station = longest === null ? [...this.#stations.values()][0] : this.#stations.get(longest as StationCode);
       if (!station) return;
-      const { thinned, dropped } = this.#file.transaction(() => reclaimStep(this.#file, station.lanes.sample));
+      const { lanes, thin_from } = station;
+      const step = () => reclaimStep(this.#file, lanes.sample, thin_from);
+      const { thinned, dropped, ...next } = this.#file.transaction(step);
+      station.thin_from = next.thin_from;
       this.#counters.samples_thinned += thinned;
       this.#counters.samples_dropped += dropped;
       if (thinned + dropped === 0) return;

@@ -1,4 +1,4 @@
-/** Gives disk space back step by step: thins the oldest half of the samples, then drops the oldest, until enough is free. */
+/** Gives disk space back step by step: thins the samples from the oldest on, and drops the oldest when all are thin. */
 import type { SampleRecord } from '@waystation/protocol/records';
 import type { Lane, OutboxFile } from './outbox-file.ts';
 import { parseBody } from './reading.ts';
@@ -7,12 +7,17 @@ import { drop, thin, type Replacement, type StoredSample } from './thinning.ts';
 export interface Reclaimed {
   thinned: number;
   dropped: number;
+  /** Everything before this number is as thin as it may get: the next step begins here. */
+  thin_from: number;
 }
 
-const STEP_ROWS = 512;
+/** The newest numbers are never thinned: they are what somebody looks at first when the link is back. */
+const KEPT_WHOLE = 256;
+const THIN_ROWS = 512;
+const DROP_ROWS = 64;
 
-function storedFrom(file: OutboxFile, lane: Lane, seq: number): StoredSample[] {
-  const rows = file.rowsFrom(lane.id, seq, STEP_ROWS);
+function storedFrom(file: OutboxFile, lane: Lane, seq: number, limit: number): StoredSample[] {
+  const rows = file.rowsFrom(lane.id, seq, limit);
   return rows.map(({ seq, span, body }) => ({ seq, span, record: parseBody(body) as SampleRecord }));
 }
 
@@ -21,24 +26,25 @@ function replace(file: OutboxFile, lane: Lane, { from_seq, to_seq, by }: Replace
   file.insert(lane.id, { seq: by.seq, span: by.span, hash: null, body: JSON.stringify(by.record) });
 }
 
-/** Thins the first stretch of the oldest half that can still be thinned. Returns how many records it saved. */
-function thinStep(file: OutboxFile, lane: Lane): number {
-  const middle = lane.acked + Math.floor((lane.head - lane.acked) / 2);
-  for (let seq = lane.acked + 1; seq <= middle; ) {
-    const samples = storedFrom(file, lane, seq).filter((sample) => sample.seq <= middle);
+/** Thins the first stretch that can still be thinned. */
+function thinStep(file: OutboxFile, lane: Lane, thin_from: number): Reclaimed {
+  const end = lane.head - KEPT_WHOLE;
+  let seq = Math.max(thin_from, lane.acked + 1);
+  while (seq <= end) {
+    const samples = storedFrom(file, lane, seq, THIN_ROWS).filter((sample) => sample.seq <= end);
     const replacements = thin(samples);
     for (const replacement of replacements) replace(file, lane, replacement);
-    if (replacements.length > 0) return replacements.length;
+    if (replacements.length > 0) return { thinned: replacements.length, dropped: 0, thin_from: seq };
     const newest = samples.at(-1);
-    if (!newest) return 0;
-    seq = newest.seq + newest.span;
+    if (!newest || samples.length < THIN_ROWS) break; // what is left may find a partner later
+    seq = newest.seq;
   }
-  return 0;
+  return { thinned: 0, dropped: 0, thin_from: seq };
 }
 
 /** Turns the oldest stretch into one gap record. A gap with another reason keeps its own record. */
 function dropStep(file: OutboxFile, lane: Lane): number {
-  const samples = storedFrom(file, lane, lane.acked + 1);
+  const samples = storedFrom(file, lane, lane.acked + 1, DROP_ROWS);
   const first = samples.findIndex(({ record }) => record.kind === 'report');
   if (first < 0) return 0;
   const before = samples[first - 1]?.record;
@@ -51,8 +57,8 @@ function dropStep(file: OutboxFile, lane: Lane): number {
   return run.length - 1;
 }
 
-/** Inside a transaction. One step; all zero when nothing is left that may give way. */
-export function reclaimStep(file: OutboxFile, lane: Lane): Reclaimed {
-  const thinned = thinStep(file, lane);
-  return thinned > 0 ? { thinned, dropped: 0 } : { thinned: 0, dropped: dropStep(file, lane) };
+/** Inside a transaction. One step; nothing thinned and nothing dropped when nothing is left that may give way. */
+export function reclaimStep(file: OutboxFile, lane: Lane, thin_from: number): Reclaimed {
+  const thinned = thinStep(file, lane, thin_from);
+  return thinned.thinned > 0 ? thinned : { ...thinned, dropped: dropStep(file, lane) };
 }

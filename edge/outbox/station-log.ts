@@ -27,13 +27,15 @@ export interface Station {
   /** Samples that memory could not hold while the disk refused. */
   lost: Gap | null;
   listeners: Set<(stream: Stream) => void>;
+  /** See `Reclaimed`. */
+  thin_from: number;
 }
 
 /** Samples kept in memory while the disk refuses; the oldest beyond are lost, on record. */
 const SAMPLES_HELD_MAX = 256;
 
 export function createStation(code: StationCode, stamp: () => Stamp, lanes: Lanes): Station {
-  return { code, stamp, lanes, unsaved_acks: new Set(), events: [], samples: [], lost: null, listeners: new Set() };
+  return { code, stamp, lanes, unsaved_acks: new Set(), events: [], samples: [], lost: null, listeners: new Set(), thin_from: 0 };
 }
 
 /** Inside a transaction. */
