@@ -84,7 +84,10 @@ export class Agent {
   readonly door: Door;
   readonly desk: CommandDesk;
   readonly journal: EventJournal;
+  /** Resolves once the contacts are known (true), or did not come in time (false: the door cannot serve yet). */
+  readonly firstLook: Promise<boolean>;
   readonly #options: AgentOptions;
+  readonly #looked: (door_ready: boolean) => void;
   readonly #devices = new Map<Device, boolean>();
   #uplink: Uplink | null = null;
   #clock_watch: { stop(): void } | null = null;
@@ -98,6 +101,9 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.firstLook = promise;
+    this.#looked = resolve;
     const { outbox, clock, log, tables, stamp, trust } = options;
     this.journal = createEventJournal(outbox, clock, log);
     this.door = new Door({
@@ -252,6 +258,7 @@ export class Agent {
     this.#first_look?.stop();
     this.#first_look = null;
     this.#snapshot_due = false;
+    this.#looked(this.status().ready);
     const { portal, mode, room } = this.door.view();
     const inputs = this.#inputs;
     this.journal.note({

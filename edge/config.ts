@@ -4,25 +4,18 @@ import { StationCodeSchema } from '@waystation/protocol/station-code';
 import { HOLDING_REGISTERS } from '@waystation/protocol/registers';
 import { z } from 'zod';
 import { AGENT_DEFAULTS, type AgentSettings } from './agent.ts';
-import type { OpeningPolicy } from './door/opening-policy.ts';
+import { ALWAYS_OPEN, type OpeningPolicy } from './door/opening-policy.ts';
 
 const path = z.string().min(1);
 const ms = (min: number, max: number) => z.int().min(min).max(max);
 const baud = z.union([9_600, 19_200, 38_400, 57_600, 115_200].map((rate) => z.literal(rate)));
 
-/** `08:00` to `24:00`, as minutes of the day. */
 const timeOfDay = z
   .string()
-  .regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'expected a time like 08:30')
-  .transform((text) => Number(text.slice(0, 2)) * 60 + Number(text.slice(3)));
+  .regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'expected a time from 00:00 to 24:00');
 
 /** `until` not later than `from` means the next day. */
-const OpeningSpan = z
-  .strictObject({ from: timeOfDay, until: timeOfDay })
-  .transform(({ from, until }) => ({
-    from_minute: from,
-    until_minute: until > from ? until : until + 24 * 60,
-  }));
+const OpeningSpan = z.strictObject({ from: timeOfDay, until: timeOfDay });
 
 const Opening = z.discriminatedUnion('hours', [
   z.strictObject({ hours: z.literal('always') }),
@@ -139,7 +132,7 @@ export const EdgeConfig = z.strictObject({
 export type EdgeConfig = z.output<typeof EdgeConfig>;
 
 export const SAMPLE_CONFIG: z.input<typeof EdgeConfig> = {
-  station: '370102001W0001C',
+  station: '370102001W0001E',
   data_dir: '/var/lib/waystation',
   gateway: {
     url: 'mqtts://gateway.example:8883',
@@ -156,14 +149,34 @@ export const SAMPLE_CONFIG: z.input<typeof EdgeConfig> = {
 export function agentSettings(config: EdgeConfig): AgentSettings {
   const { journal_failure, failures_max, failures_window_ms, failures_pause_ms, ...portal } =
     config.door;
-  const opening: OpeningPolicy = config.opening;
   const limit = {
     failures: failures_max,
     window_ms: failures_window_ms,
     pause_ms: failures_pause_ms,
   };
   return {
-    door: { portal, room: config.room, access: { opening, limit }, journal_failure },
+    door: {
+      portal,
+      room: config.room,
+      access: { opening: openingPolicy(config.opening), limit },
+      journal_failure,
+    },
     report: config.report,
   };
+}
+
+function openingPolicy(opening: EdgeConfig['opening']): OpeningPolicy {
+  if (opening.hours === 'always') return ALWAYS_OPEN;
+  const week = opening.week.map((spans) =>
+    spans.map(({ from, until }) => {
+      const [from_minute, until_minute] = [minuteOfDay(from), minuteOfDay(until)];
+      const next_day = until_minute > from_minute ? 0 : 24 * 60;
+      return { from_minute, until_minute: until_minute + next_day };
+    }),
+  );
+  return { hours: 'weekly', week };
+}
+
+function minuteOfDay(text: string): number {
+  return Number(text.slice(0, 2)) * 60 + Number(text.slice(3));
 }

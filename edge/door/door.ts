@@ -2,7 +2,7 @@
  * The door at work: joins the pure machines with the lock, the reader and the journal, in one fixed order:
  * decision, event durable, coil. Nothing here waits for a network.
  */
-import { DENIALS, type AccessMethod, WELCOME } from '@waystation/protocol/access';
+import { DENIALS, WELCOME } from '@waystation/protocol/access';
 import {
   type DoorMode,
   DOOR_MODES,
@@ -16,7 +16,7 @@ import { Fault, isFault } from '@waystation/runtime/fault';
 import type { Log } from '@waystation/runtime/log';
 import type { EventJournal } from '../event-journal.ts';
 import type { DurableTable } from '../outbox/durable-table.ts';
-import type { CardVerdict, CardVerifier, FieldIo, Inputs, Reader } from '../ports.ts';
+import type { CardVerifier, FieldIo, Inputs, Reader } from '../ports.ts';
 import type { Stamp } from '../time/stamp.ts';
 import {
   type AccessDecision,
@@ -25,6 +25,7 @@ import {
   decideAccess,
   NO_ATTEMPTS,
 } from './access.ts';
+import { type AccessLog, type Asked, createAccessLog } from './access-log.ts';
 import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts';
 import type { OpeningOverride } from './opening-policy.ts';
 import {
@@ -71,13 +72,6 @@ export interface DoorOptions {
 /** What came of a request once the lock was asked. */
 export type DoorAnswer = AccessDecision;
 
-interface Asked {
-  method: AccessMethod;
-  at: MonoMs;
-  card?: Extract<CardVerdict, { verdict: 'valid' }>;
-  command?: string;
-}
-
 /** A lock command older than this is not worth doing: whoever asked has been told that it failed. */
 const COMMAND_EXPIRE_MS = 1_000;
 /** Scans that wait for the one before; a reader is slower than that by far. */
@@ -87,6 +81,7 @@ export class Door {
   readonly metrics: DoorMetrics = createDoorMetrics();
   readonly #options: DoorOptions;
   readonly #policy: AccessPolicy;
+  readonly #access_log: AccessLog;
   #portal = newPortal('normal');
   #room: Room | null;
   #attempts = NO_ATTEMPTS;
@@ -96,12 +91,18 @@ export class Door {
   #scans_waiting = 0;
   #commands = 0;
   #timer: { at: MonoMs; timer: Timer } | null = null;
-  #pause_recorded: MonoMs = NO_ATTEMPTS.paused_until;
 
   constructor(options: DoorOptions) {
-    const { kept, station, clock, settings } = options;
+    const { kept, station, clock, settings, journal, verifier, stamp } = options;
     this.#options = options;
     this.#policy = { ...settings.access, kind: stationKind(station) };
+    this.#access_log = createAccessLog({
+      journal,
+      verifier,
+      clock,
+      stamp,
+      names_cards: this.#policy.kind === 'W',
+    });
     this.#portal = newPortal(DOOR_MODES.find((mode) => mode === kept.get('mode')) ?? 'normal');
     const remembered = ROOM_STATES.find((state) => state === kept.get('room')) ?? 'free';
     this.#room = this.#policy.kind === 'M' ? newRoom(remembered, clock.mono()) : null;
@@ -212,7 +213,7 @@ export class Door {
     // Before the first await: the next request must already find the room taken.
     if (granted) this.#stepRoom({ i: 'grant' });
     try {
-      if (this.#isWorthRecording(decision)) await this.#record(decision, asked);
+      await this.#access_log.write(decision, asked, attempts);
     } catch (error) {
       if (!isFault(error, 'OUTBOX_FULL')) throw error;
       this.metrics.undurable_decisions += 1;
@@ -242,36 +243,6 @@ export class Door {
       override,
       attempts: this.#attempts,
     };
-  }
-
-  /** One record tells of a pause; what is tried during it is only counted, so that nobody can fill the flash. */
-  #isWorthRecording(decision: AccessDecision): boolean {
-    if (decision.outcome === 'granted' || decision.denial !== 'rateLimited') return true;
-    if (this.#pause_recorded === this.#attempts.paused_until) return false;
-    this.#pause_recorded = this.#attempts.paused_until;
-    return true;
-  }
-
-  async #record(decision: AccessDecision, asked: Asked): Promise<void> {
-    const { journal, stamp, verifier, clock } = this.#options;
-    const { card } = asked;
-    const granted = decision.outcome === 'granted';
-    if (granted && card !== undefined) verifier.accept(card.card, card.sequence, clock.wall());
-    // A mom's room keeps no word about who, and a refused card is nobody's visit.
-    const who =
-      granted && card !== undefined && this.#room === null
-        ? { card: card.card, org: card.org, card_issued_at_s: card.issued_at_s }
-        : {};
-    await journal.append({
-      kind: 'access',
-      ...stamp(),
-      outcome: decision.outcome,
-      ...(decision.outcome === 'denied' ? { denial: decision.denial } : {}),
-      method: asked.method,
-      ...who,
-      ...(asked.command === undefined ? {} : { command: asked.command }),
-      decision_us: Math.max(0, Math.round((clock.mono() - asked.at) * 1000)),
-    });
   }
 
   #count(answer: DoorAnswer): DoorAnswer {
