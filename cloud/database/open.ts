@@ -60,6 +60,7 @@ function postgresPool(url: string, connections_max: number): pg.Pool {
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
+    pipeline: true,
     application_name: 'waystation',
     statement_timeout: 60_000,
     idle_in_transaction_session_timeout: 60_000,

@@ -62,6 +62,7 @@ export async function openPglite(directory: string, clock: Clock): Promise<Embed
     ...(createPgConfig(pglite) as pg.PoolConfig),
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     max: 1,
+    pipeline: true,
   });
   const timers = durable
     ? [

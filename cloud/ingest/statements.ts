@@ -13,10 +13,13 @@ export const INSERT_CURSORS = `
   from jsonb_to_recordset($1::jsonb) as r(s int4, e text, g int4, t int8, h text)
   order by 1, 3 on conflict do nothing`;
 
+/** Known epochs, locked before. Written as an upsert: it always goes by the key, where UPDATE … FROM may scan the table. */
 export const UPDATE_CURSORS = `
-  update stream_cursor c set through = r.t, last_hash = r.h, last_seen = $3
-  from jsonb_to_recordset($1::jsonb) as r(s int4, e text, t int8, h text)
-  where c.station_id = r.s and c.stream = $2 and c.epoch = r.e`;
+  insert into stream_cursor (station_id, stream, epoch, generation, through, last_hash, first_seen, last_seen)
+  select r.s, $2, r.e, r.g, r.t, r.h, $3, $3
+  from jsonb_to_recordset($1::jsonb) as r(s int4, e text, g int4, t int8, h text)
+  on conflict (station_id, stream, epoch) do update set through = excluded.through, last_hash = excluded.last_hash,
+    last_seen = excluded.last_seen`;
 
 export const INSERT_EVENTS = `
   insert into event (station_id, generation, seq, kind, at, received_at, clock, band, body)
@@ -106,4 +109,4 @@ export const WRITE_DEAD_LETTERS = `
   from jsonb_to_recordset($1::jsonb) as r(station_id int4, topic text, epoch text, seq int8, reason text, payload text)`;
 
 export const APPEND_BACKLOG =
-  'insert into telemetry_backlog (received_at, count, points) values ($1, $2, $3)';
+  'insert into telemetry_backlog (points, count, received_at) values ($1, $2, $3)';

@@ -1,4 +1,5 @@
 /** One ingest transaction: cursors locked in key order, everything written, cursors moved, committed. */
+import assert from 'node:assert/strict';
 import type pg from 'pg';
 import type { Stream } from '@waystation/protocol/topics';
 import type { CommittedBatch, StationMessage } from './batch.ts';
@@ -30,9 +31,7 @@ export async function commitBatch(pool: pg.Pool, request: CommitRequest): Promis
   for (let attempt = 1; ; attempt += 1) {
     const client = await pool.connect();
     try {
-      await client.query('begin');
       const committed = await writeBatch(client, request);
-      await client.query('commit');
       client.release();
       return committed;
     } catch (error) {
@@ -64,30 +63,36 @@ export function sqlState(error: unknown): string | null {
     : null;
 }
 
+/** Two round trips: begin and lock, then everything else. The connection sends without waiting for each answer. */
 async function writeBatch(client: pg.PoolClient, request: CommitRequest): Promise<Committed> {
   const { stream, messages, telemetry } = request;
   const received = new Date(request.received_at);
   const run = runner(client);
-  const cursors = await lockCursors(client, stream, messages);
+  const [, cursors] = await Promise.all([
+    client.query('begin'),
+    lockCursors(client, stream, messages),
+  ]);
   const plan = planBatch(stream, messages, cursors, telemetry);
   if (plan.unproven.length > 0) await proveKnown(client, plan);
-  await moveCursors(run, plan, cursors, received);
-  await run('insert-events', statements.INSERT_EVENTS, jsonRows(plan.event_rows), [received]);
-  await run('apply-events', statements.APPLY_EVENTS, json(plan.event_patches));
-  await run('apply-reports', statements.APPLY_REPORTS, json(plan.sample_patches));
-  await run('count-usage', statements.COUNT_USAGE, json(plan.usage));
-  const answered = await run('answer-commands', statements.ANSWER_COMMANDS, json(plan.answers));
-  await run('raise-faults', statements.RAISE_FAULTS, jsonUnique(plan.faults), [stream, received]);
-  await run('dead-letters', statements.WRITE_DEAD_LETTERS, jsonList(plan.letters), [received]);
-  if (request.to_backlog && plan.points.length > 0) {
-    await client.query({
-      name: 'append-backlog',
-      text: statements.APPEND_BACKLOG,
-      values: [received, plan.points.length, JSON.stringify(plan.points)],
-    });
-  }
+  const { fresh, moved } = cursorRows(plan, cursors);
+  await beginEpochs(run, stream, fresh, received);
+  const backlog = request.to_backlog && plan.points.length > 0 ? JSON.stringify(plan.points) : null;
+  const [answered, committed] = await Promise.all([
+    run('answer-commands', statements.ANSWER_COMMANDS, json(plan.answers)),
+    run('update-cursors', statements.UPDATE_CURSORS, jsonList(moved), [stream, received]),
+    run('insert-events', statements.INSERT_EVENTS, jsonRows(plan.event_rows), [received]),
+    run('apply-events', statements.APPLY_EVENTS, json(plan.event_patches)),
+    run('apply-reports', statements.APPLY_REPORTS, json(plan.sample_patches)),
+    run('count-usage', statements.COUNT_USAGE, json(plan.usage)),
+    run('raise-faults', statements.RAISE_FAULTS, jsonUnique(plan.faults), [stream, received]),
+    run('dead-letters', statements.WRITE_DEAD_LETTERS, jsonList(plan.letters), [received]),
+    run('append-backlog', statements.APPEND_BACKLOG, backlog, [plan.points.length, received]),
+    client.query('commit'),
+  ]).then((results) => [results[0], results[results.length - 1]] as const);
+  // A failed statement rejects above; COMMIT itself only says ROLLBACK then.
+  assert.equal(committed?.command, 'COMMIT');
   const station_ids = new Set([...plan.event_patches.keys(), ...plan.sample_patches.keys()]);
-  const command_ids = (answered?.rows ?? []).map((row: { id: string }) => row.id);
+  const command_ids = (answered?.rows ?? []).map(({ id }) => id);
   return {
     plan,
     batch: { stream, events: plan.events, station_ids: [...station_ids], command_ids },
@@ -179,35 +184,40 @@ async function proveKnown(client: pg.PoolClient, plan: Plan): Promise<void> {
   }
 }
 
-async function moveCursors(
+interface CursorRowOut {
+  s: number;
+  e: string;
+  g: number;
+  t: number;
+  h: string | null;
+}
+
+function cursorRows(plan: Plan, before: ReadonlyMap<number, StreamCursor>) {
+  const fresh: CursorRowOut[] = [];
+  const moved: CursorRowOut[] = [];
+  for (const { message, advanced } of plan.epochs.values()) {
+    const s = message.entry.id;
+    const cursor = plan.cursors.get(s);
+    const after = cursor && epochOf(cursor, message.epoch);
+    if (!advanced || after === undefined) continue;
+    const old = before.get(s);
+    const known = old !== undefined && epochOf(old, message.epoch) !== undefined;
+    const { epoch: e, generation: g, through: t, last_hash: h } = after;
+    (known ? moved : fresh).push({ s, e, g, t, h });
+  }
+  return { fresh, moved };
+}
+
+async function beginEpochs(
   run: Run,
-  plan: Plan,
-  before: ReadonlyMap<number, StreamCursor>,
+  stream: Stream,
+  fresh: readonly CursorRowOut[],
   received: Date,
 ): Promise<void> {
-  const fresh: object[] = [];
-  const moved: object[] = [];
-  for (const { message, advanced } of plan.epochs.values()) {
-    const station_id = message.entry.id;
-    const cursor = plan.cursors.get(station_id);
-    const epoch = cursor && epochOf(cursor, message.epoch);
-    if (!advanced || epoch === undefined) continue;
-    const old = before.get(station_id);
-    const known = old !== undefined && epochOf(old, message.epoch) !== undefined;
-    const row = {
-      s: station_id,
-      e: epoch.epoch,
-      g: epoch.generation,
-      t: epoch.through,
-      h: epoch.last_hash,
-    };
-    (known ? moved : fresh).push(row);
-  }
   const made = await run('insert-cursors', statements.INSERT_CURSORS, jsonList(fresh), [
-    plan.stream,
+    stream,
     received,
   ]);
   if (made !== null && made.rowCount !== fresh.length)
     throw new CursorRace('another process began this epoch');
-  await run('update-cursors', statements.UPDATE_CURSORS, jsonList(moved), [plan.stream, received]);
 }
