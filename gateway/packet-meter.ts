@@ -11,7 +11,8 @@ export interface MeterLimits {
 
 export type MeterRefusal = 'notConnect' | 'controlTooLong' | 'publishTooLong' | 'lengthMalformed';
 
-const CONNECT = 1;
+/** Type 1, reserved flags 0 (3.1.1): also tells MQTT from a TLS handshake, which begins with 0x16. */
+const CONNECT_BYTE = 0x10;
 const PUBLISH = 3;
 
 export interface PacketMeter {
@@ -34,7 +35,7 @@ export function createPacketMeter(limits: MeterLimits): PacketMeter {
 
   function begin(first_byte: number): MeterRefusal | null {
     type = first_byte >> 4;
-    if (publishes + controls === 0 && type !== CONNECT) return 'notConnect';
+    if (publishes + controls === 0 && first_byte !== CONNECT_BYTE) return 'notConnect';
     if (type === PUBLISH) publishes += 1;
     else controls += 1;
     in_header = true;

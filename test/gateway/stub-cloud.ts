@@ -57,9 +57,9 @@ function commit(
   cursors.set(key, cursor);
   const last = message.first + message.records.length - 1;
   const gap = message.first > cursor.through + 1;
-  while (!gap && cursor.through < last) {
-    cursor.through += 1;
-    committed.push(`${key}/${cursor.through}`);
+  if (!gap) {
+    for (let seq = cursor.through + 1; seq <= last; seq += 1) committed.push(`${key}/${seq}`);
+    cursor.through = Math.max(cursor.through, last);
   }
   const ack: Ack = { stream: topic.stream, epoch: cursor.epoch, through: cursor.through };
   return [topic.station, gap ? { ...ack, problem: 'gap' } : ack];
