@@ -1,0 +1,200 @@
+/** Orders to stations: written down and audited, handed to the gateway, and believed only by the station's own word. */
+import { randomBytes } from 'node:crypto';
+import { sql, type Kysely } from 'kysely';
+import type { CommandState } from '@waystation/protocol/api';
+import { Command, type Order } from '@waystation/protocol/commands';
+import type { StationCode } from '@waystation/protocol/station-code';
+import type { Clock } from '@waystation/runtime/clock';
+import { Fault } from '@waystation/runtime/fault';
+import { inSubtree, type Actor } from '../accounts/scope.ts';
+import type { Schema } from '../database/schema.ts';
+import type { Gateways } from '../gateway-link/gateways.ts';
+import type { HubMessage } from '../live/hub.ts';
+import { appendAudit } from '../operations/audit.ts';
+
+/** Somebody stands before the door: after this nobody wants it opened by surprise. */
+export const COMMAND_LIFE_MS = 10_000;
+/** How long after the deadline the station's word may still be under way. */
+export const ANSWER_GRACE_MS = 20_000;
+const SWEEP_ROWS_MAX = 500;
+
+export interface CommandDesk {
+  /** Opens a door from afar. Throws Fault NOT_FOUND outside the account's scope, COMMAND_REFUSED when it cannot arrive. */
+  open(actor: Actor, code: StationCode, reason: string): Promise<CommandState>;
+  /** Throws Fault NOT_FOUND. */
+  read(actor: Actor, id: string): Promise<CommandState>;
+  /** These have a new word of their stations, committed: tells the open pages. */
+  announce(ids: readonly string[]): Promise<void>;
+  /** Nothing was heard of these in time: nobody knows. */
+  expire(): Promise<void>;
+  /** The gateway has dialled again: what may still be done in time goes once more; stations know their ids. */
+  resend(gateway: string): Promise<void>;
+}
+
+interface CommandRow {
+  id: string;
+  code: StationCode;
+  path: string;
+  kind: string;
+  status: CommandState['status'];
+  reason: string | null;
+  issued_at: Date;
+  deadline_at: Date;
+  answered_at: Date | null;
+}
+
+function stateOf(row: CommandRow): CommandState {
+  return {
+    id: row.id,
+    station: row.code,
+    kind: row.kind,
+    status: row.status,
+    reason: row.reason,
+    issued_at: row.issued_at.getTime(),
+    deadline_at: row.deadline_at.getTime(),
+    answered_at: row.answered_at?.getTime() ?? null,
+  };
+}
+
+function commandRows(db: Kysely<Schema>) {
+  return db
+    .selectFrom('command')
+    .innerJoin('station', 'station.id', 'command.station_id')
+    .innerJoin('organisation', 'organisation.id', 'station.organisation_id')
+    .select(['command.id', 'station.code', 'organisation.path', 'command.kind', 'command.status'])
+    .select(['command.reason', 'command.issued_at', 'command.deadline_at', 'command.answered_at']);
+}
+
+function refused(problem: string): Fault {
+  return new Fault('COMMAND_REFUSED', { problem });
+}
+
+/** Where the order must go. Throws what the caller should hear. */
+async function findWay(db: Kysely<Schema>, gateways: Gateways, actor: Actor, code: StationCode) {
+  const station = await db
+    .selectFrom('station')
+    .innerJoin('organisation', 'organisation.id', 'station.organisation_id')
+    .leftJoin('station_presence as presence', 'presence.station_id', 'station.id')
+    .select(['station.id', 'presence.gateway', 'presence.online'])
+    .where('station.code', '=', code)
+    .where(inSubtree(actor.path))
+    .executeTakeFirst();
+  if (station === undefined) throw new Fault('NOT_FOUND', { problem: `no station ${code}` });
+  if (station.gateway === null || station.online === null)
+    throw refused('the station was never connected');
+  if (!gateways.isHere(station.gateway)) throw refused('the gateway of this station is away');
+  if (!station.online) throw refused('the station is offline');
+  return { station_id: station.id, gateway: station.gateway };
+}
+
+export function createCommandDesk(parts: {
+  db: Kysely<Schema>;
+  clock: Clock;
+  gateways: Gateways;
+  publish(message: HubMessage): void;
+}): CommandDesk {
+  const { db, clock, gateways, publish } = parts;
+
+  async function record(station_id: number, code: StationCode, order: Order): Promise<void> {
+    await db.transaction().execute(async (trx) => {
+      const { id, kind, actor, reason } = order;
+      await trx
+        .insertInto('command')
+        .values({
+          id,
+          station_id,
+          kind,
+          body: JSON.stringify(order),
+          status: 'sent',
+          actor,
+          issued_at: new Date(order.issued_at),
+          deadline_at: new Date(order.deadline_at),
+        })
+        .execute();
+      const at = clock.wall();
+      await appendAudit(trx, {
+        at,
+        actor,
+        action: `command.${kind}`,
+        subject: code,
+        detail: { id, reason },
+      });
+    });
+  }
+
+  async function announce(ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    const rows = await commandRows(db)
+      .where('command.id', '=', sql<string>`any(${ids}::text[])`)
+      .execute();
+    for (const row of rows) publish({ type: 'command', path: row.path, command: stateOf(row) });
+  }
+
+  async function read(actor: Actor, id: string): Promise<CommandState> {
+    const row = await commandRows(db)
+      .where('command.id', '=', id)
+      .where(inSubtree(actor.path))
+      .executeTakeFirst();
+    if (row === undefined) throw new Fault('NOT_FOUND', { problem: `no command ${id}` });
+    return stateOf(row);
+  }
+
+  return {
+    announce,
+    read,
+    async open(actor, code, reason) {
+      const { station_id, gateway } = await findWay(db, gateways, actor, code);
+      const issued_at = clock.wall();
+      const order: Order = {
+        kind: 'open',
+        id: randomBytes(12).toString('base64url'),
+        nonce: randomBytes(8).toString('hex'),
+        issued_at,
+        deadline_at: issued_at + COMMAND_LIFE_MS,
+        // A clock nobody believes cannot tell whether the order is late.
+        min_clock: 'holdover',
+        actor: actor.account,
+        reason,
+      };
+      await record(station_id, code, order);
+      // Not taken: it stays `sent`, goes with the next stream if there is time, and else becomes `unknown`.
+      gateways.order(gateway, code, order);
+      await announce([order.id]);
+      return read(actor, order.id);
+    },
+    async expire() {
+      const before = new Date(clock.wall() - ANSWER_GRACE_MS);
+      const due = db
+        .selectFrom('command')
+        .select('id')
+        .where('status', 'in', ['sent', 'received'])
+        .where('deadline_at', '<', before)
+        .orderBy('id')
+        .limit(SWEEP_ROWS_MAX)
+        .forUpdate();
+      const rows = await db
+        .updateTable('command')
+        .set({ status: 'unknown' })
+        .where('id', 'in', due)
+        .returning('id')
+        .execute();
+      await announce(rows.map(({ id }) => id));
+    },
+    async resend(gateway) {
+      const rows = await db
+        .selectFrom('command')
+        .innerJoin('station', 'station.id', 'command.station_id')
+        .innerJoin('station_presence as presence', 'presence.station_id', 'station.id')
+        .select(['station.code', 'command.body'])
+        .where('presence.gateway', '=', gateway)
+        .where('command.status', '=', 'sent')
+        .where('command.deadline_at', '>', new Date(clock.wall()))
+        .orderBy('command.issued_at')
+        .execute();
+      for (const { code, body } of rows) {
+        const command = Command.parse(body);
+        if ('deadline_at' in command) gateways.order(gateway, code, command);
+      }
+    },
+  };
+}
