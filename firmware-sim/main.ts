@@ -24,7 +24,7 @@ const USAGE = `firmware-sim: a station's field bus and QR reader on pseudo-termi
 `;
 /** Timers of the room fire at least this often, also while nobody polls. */
 const ROOM_TICK_MS = 500;
-const DEFAULT_STATION = stationCode('370811001', 'W', 1);
+const DEFAULT_STATION = stationCode('370811011', 'W', 1);
 
 interface Options {
   code: StationCode;
@@ -135,10 +135,6 @@ async function run(options: Options): Promise<void> {
   process.on('SIGTERM', () => void end());
   process.on('SIGINT', () => void end());
   prompt.on('SIGINT', () => void end());
-  prompt.on('close', () => {
-    if (person) void end(); // a pipe may end; hardware does not
-  });
-
   const obey = async (line: string) => {
     const parsed =
       line.length > COMMAND_BYTES_MAX
@@ -148,12 +144,6 @@ async function run(options: Options): Promise<void> {
     if (parsed.ok && parsed.command.c === 'quit') await end();
     else if (person) prompt.prompt();
   };
-  let turn: Promise<unknown> = Promise.resolve();
-  prompt.on('line', (line) => {
-    if (line.trim() !== '') turn = turn.then(() => obey(line));
-    else if (person) prompt.prompt();
-  });
-
   log('info', 'ready', {
     station: code,
     field_bus: bus.path,
@@ -166,6 +156,11 @@ async function run(options: Options): Promise<void> {
     );
     prompt.prompt();
   }
+  for await (const line of prompt) {
+    if (line.trim() !== '') await obey(line);
+    else if (person) prompt.prompt();
+  }
+  if (person) await end(); // a pipe may end; hardware does not
 }
 
 try {

@@ -1,0 +1,33 @@
+import { memoryStation } from './device-line.ts';
+import { stationIo } from '@waystation/edge/bus/station-io';
+import { serialReader } from '@waystation/edge/reader/serial-reader';
+import { systemClock } from '@waystation/runtime/clock';
+import { silentLog } from '@waystation/runtime/log';
+import { prng } from '@waystation/runtime/prng';
+import { memoryLinePair } from '@waystation/edge/bus/memory-line';
+import { scriptedSlave } from '@waystation/edge/bus/scripted-slave';
+const clock = systemClock(); const random = prng(1);
+const n = 10659; let inputs = 0, meas = 0;
+globalThis.gc?.();
+const rss0 = process.memoryUsage().rss;
+const ios = [];
+for (let i = 0; i < n; i++) {
+  const bus = memoryLinePair(clock), rd = memoryLinePair(clock);
+  scriptedSlave(bus.device, clock, { 1: { inputs: Array(16).fill(false), coils: [false], holding: [30], words: [1,2,3,4,5,6,7,8] }, 2: { words: [1,2,3] } });
+  const io = stationIo({ line: bus.agent, clock, random, log: silentLog, baud: 19200, release_ms: 5000, inputs_interval_ms: 2000, measurements_interval_ms: 20000 });
+  serialReader({ line: rd.agent, clock, log: silentLog }).start();
+  io.onInputs(() => inputs++); io.onMeasurements(() => meas++);
+  ios.push(io);
+}
+console.log('built, MB', (process.memoryUsage().rss - rss0) / 1e6);
+const t0 = performance.now(), c00 = process.cpuUsage();
+for (const io of ios) io.start();
+console.log('start ms', performance.now() - t0);
+await clock.sleep(5000);
+const c0 = process.cpuUsage(), i0 = inputs, m0 = meas, s0 = clock.mono();
+console.log('first 5 s cpu ms', (c0.user + c0.system - c00.user - c00.system) / 1000);
+await clock.sleep(20000);
+const c = process.cpuUsage(c0);
+const s = (clock.mono() - s0) / 1000;
+console.log('inputs/s', (inputs - i0) / s, 'meas/s', (meas - m0) / s, 'cpu %', (c.user + c.system) / 1e4 / s, 'rss MB', process.memoryUsage().rss / 1e6, 'heap', process.memoryUsage().heapUsed / 1e6);
+process.exit(0);
