@@ -42,7 +42,7 @@ export function planKeys<K extends KeyOrder>(
   return { keep, make };
 }
 
-/** The key that signs now: of those in their signing life the one that began last. */
+/** The key that signs now: of those in their signing life the one that began last, made last. */
 export function signingKey<K extends KeyOrder>(
   keys: readonly K[],
   use: KeyUse,
@@ -50,5 +50,6 @@ export function signingKey<K extends KeyOrder>(
 ): K | undefined {
   return keys
     .filter((key) => key.use === use && key.not_before_s <= now_s && now_s < signsUntil(key))
-    .toSorted((a, b) => b.not_before_s - a.not_before_s)[0];
+    .toSorted((a, b) => a.not_before_s - b.not_before_s)
+    .at(-1);
 }

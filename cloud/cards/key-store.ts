@@ -33,8 +33,8 @@ export interface SigningKey extends TrustedKey {
 export interface KeyChanges {
   /** The complete list of cuts; absent: as before. */
   cuts?: readonly Cut[];
-  /** Make a new key of this use that signs from `from_s` on. */
-  begin?: { use: KeyUse; from_s: number };
+  /** Make new keys that sign from `from_s` on. */
+  begin?: readonly { use: KeyUse; from_s: number }[];
   /** Withdraw a key at once: everything it signed is void. */
   withdraw?: string;
 }
@@ -103,7 +103,7 @@ function planKeySet(
 ): { key_set: KeySet; make: KeyOrder[] } | null {
   const there = before?.keys ?? [];
   const remaining = there.filter((key) => key.kid !== changes.withdraw);
-  const begun = changes.begin ? [orderKey(changes.begin.use, changes.begin.from_s)] : [];
+  const begun = (changes.begin ?? []).map(({ use, from_s }) => orderKey(use, from_s));
   const { keep, make } = planKeys<TrustedKey | KeyOrder>([...remaining, ...begun], now_s);
   const kept = keep.filter((key) => 'kid' in key);
   const cuts = [...(changes.cuts ?? before?.cuts ?? [])];

@@ -16,7 +16,9 @@ const STRICT = {
 } as const;
 
 export function encodeCbor(value: unknown): Uint8Array {
-  return encode(value);
+  // In Node the encoder gives a Buffer, whose slice() shares memory: callers get what the type says.
+  const { buffer, byteOffset, byteLength } = encode(value);
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** The bytes as one whole value, or `undefined` when they are not CBOR. No length limit of its own: the caller has one. */

@@ -55,5 +55,5 @@ export function pointToSec1(point: P256Point): Uint8Array {
 export function pointFromSec1(bytes: Uint8Array): P256Point | null {
   const head = bytes[0];
   if (bytes.length !== COORDINATE_BYTES + 1 || (head !== 2 && head !== 3)) return null;
-  return { x: bytes.slice(1), y_odd: head === 3 };
+  return { x: new Uint8Array(bytes.subarray(1)), y_odd: head === 3 };
 }

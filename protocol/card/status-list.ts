@@ -199,7 +199,7 @@ function pushVarint(out: number[], value: number): void {
 
 /** A new list with the bits flipped; `null` when the toggles are cut short or reach beyond the list. */
 export function applyToggles(list: Uint8Array, toggles: Uint8Array): Uint8Array | null {
-  const next = list.slice();
+  const next = new Uint8Array(list);
   const size = list.length * 8;
   let index = -1;
   for (let at = 0; at < toggles.length;) {
