@@ -8,7 +8,7 @@ import { zoom, zoomIdentity, type D3ZoomEvent, type ZoomTransform } from 'd3-zoo
 import KDBush from 'kdbush';
 import { feature } from 'topojson-client';
 import type { GeometryCollection, Topology } from 'topojson-specification';
-import type { Feature, Geometry, Polygon, MultiPolygon } from 'geojson';
+import type { Feature, GeoJsonProperties, Geometry, Polygon, MultiPolygon } from 'geojson';
 import { STATUSES, STATUS_LOOKS } from '../status.ts';
 import type { StationStatus } from '@waystation/protocol/api';
 
@@ -48,7 +48,7 @@ type BordersTopology = Topology<{
 }>;
 
 /** d3-geo wants clockwise outer rings; a polygon the wrong way round covers the rest of the globe. */
-function wound<P>(one: Feature<Geometry, P>): Feature<Geometry, P> {
+function wound<P extends GeoJsonProperties>(one: Feature<Geometry, P>): Feature<Geometry, P> {
   if (geoArea(one) <= 2 * Math.PI) return one;
   const { geometry } = one;
   if (geometry.type === 'Polygon')
@@ -56,7 +56,7 @@ function wound<P>(one: Feature<Geometry, P>): Feature<Geometry, P> {
       ...one,
       geometry: {
         ...geometry,
-        coordinates: geometry.coordinates.map((ring) => ring.toReversed()),
+        coordinates: geometry.coordinates.map((ring) => [...ring].reverse()),
       } satisfies Polygon,
     };
   if (geometry.type === 'MultiPolygon') {
@@ -65,7 +65,7 @@ function wound<P>(one: Feature<Geometry, P>): Feature<Geometry, P> {
       geometry: {
         ...geometry,
         coordinates: geometry.coordinates.map((polygon) =>
-          polygon.map((ring) => ring.toReversed()),
+          polygon.map((ring) => [...ring].reverse()),
         ),
       } satisfies MultiPolygon,
     };

@@ -1,0 +1,40 @@
+/** The live store of this tab, and hooks that read it. */
+import {
+  createContext,
+  use,
+  useEffect,
+  useState,
+  useSyncExternalStore,
+  type ReactNode,
+} from 'react';
+import type { LiveMessage } from '@waystation/protocol/api';
+import { browserPorts } from './browser-ports.ts';
+import { createLiveStore, type LiveStore, type LiveView } from './live-store.ts';
+
+const LiveContext = createContext<LiveStore | null>(null);
+
+export function LiveProvider({ children }: { children: ReactNode }) {
+  const [store] = useState(() => createLiveStore(browserPorts()));
+  useEffect(() => {
+    store.start();
+    return () => store.stop();
+  }, [store]);
+  return <LiveContext value={store}>{children}</LiveContext>;
+}
+
+function useStore(): LiveStore {
+  const store = use(LiveContext);
+  if (!store) throw new Error('live data outside its provider');
+  return store;
+}
+
+export function useLive(): LiveView {
+  const store = useStore();
+  return useSyncExternalStore(store.subscribe, store.view);
+}
+
+/** Calls `listener` for every live message while mounted; keep it stable. */
+export function useLiveMessages(listener: (message: LiveMessage) => void): void {
+  const store = useStore();
+  useEffect(() => store.onMessage(listener), [store, listener]);
+}

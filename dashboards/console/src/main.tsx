@@ -1,0 +1,72 @@
+/** The console's entry: theme, language, queries, routes. */
+import '@mantine/core/styles.css';
+import './console.css';
+import { createTheme, MantineProvider } from '@mantine/core';
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { createRootRoute, createRoute, createRouter, RouterProvider } from '@tanstack/react-router';
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { LanguageProvider } from './language/language.tsx';
+import { Overview, type OverviewSearch } from './pages/overview.tsx';
+import { Station } from './pages/station.tsx';
+import { Shell } from './shell.tsx';
+import { STATUSES } from './status.ts';
+
+const root = createRootRoute({ component: Shell });
+
+/** Whatever stands in the address, only known filters come in. */
+function readSearch(raw: Record<string, unknown>): OverviewSearch {
+  const status = STATUSES.find((one) => one === raw['status']);
+  const place = String(raw['place'] ?? '');
+  const search = String(raw['search'] ?? '').slice(0, 60);
+  return {
+    ...(search === '' ? {} : { search }),
+    ...(/^\d{2,9}$/.test(place) ? { place } : {}),
+    ...(raw['kind'] === 'W' || raw['kind'] === 'M' ? { kind: raw['kind'] } : {}),
+    ...(status ? { status } : {}),
+  };
+}
+
+const overview = createRoute({
+  getParentRoute: () => root,
+  path: '/',
+  component: Overview,
+  validateSearch: readSearch,
+});
+const station = createRoute({
+  getParentRoute: () => root,
+  path: '/stations/$code',
+  component: Station,
+});
+const router = createRouter({ routeTree: root.addChildren([overview, station]) });
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}
+
+const theme = createTheme({
+  primaryColor: 'blue',
+  autoContrast: true,
+  fontFamily:
+    'system-ui, "PingFang SC", "HarmonyOS Sans SC", "MiSans", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif',
+});
+const queries = new QueryClient({
+  defaultOptions: { queries: { retry: 1, refetchOnWindowFocus: true, staleTime: 5_000 } },
+});
+
+const element = document.getElementById('root');
+if (element) {
+  createRoot(element).render(
+    <StrictMode>
+      <MantineProvider theme={theme} defaultColorScheme="auto">
+        <LanguageProvider>
+          <QueryClientProvider client={queries}>
+            <RouterProvider router={router} />
+          </QueryClientProvider>
+        </LanguageProvider>
+      </MantineProvider>
+    </StrictMode>,
+  );
+}

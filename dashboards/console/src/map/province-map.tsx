@@ -1,0 +1,158 @@
+/** The canvas map as a component: sizes it, colours it by scheme, moves it by keyboard. The list beside it is its readable twin. */
+import { ActionIcon, useComputedColorScheme } from '@mantine/core';
+import { IconHome, IconMinus, IconPlus } from '@tabler/icons-react';
+import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
+import type { StationIndex, StationStatus } from '@waystation/protocol/api';
+import { useLanguage } from '../language/language.tsx';
+import { STATUSES } from '../status.ts';
+import borders from './borders.topo.json';
+import { StationMap, type MapColours } from './station-map.ts';
+
+const COLOURS: Readonly<Record<'light' | 'dark', MapColours>> = {
+  light: {
+    scheme: 'light',
+    background: '#eef2f5',
+    land: '#ffffff',
+    border: '#ced4da',
+    city_border: '#868e96',
+    label: '#343a40',
+    halo: '#ffffff',
+  },
+  dark: {
+    scheme: 'dark',
+    background: '#141517',
+    land: '#25262b',
+    border: '#373a40',
+    city_border: '#5c5f66',
+    label: '#e9ecef',
+    halo: '#1a1b1e',
+  },
+};
+const STEP_PX = 60;
+
+export interface ProvinceMapProps {
+  index: StationIndex;
+  states: Uint8Array;
+  /** Changes when `states` was changed in place. */
+  revision: number;
+  shown: StationStatus | '';
+  place: string;
+  selected: number;
+  onSelect(index: number): void;
+}
+
+declare global {
+  interface Window {
+    /** For the browser test and the benchmark: where stations are drawn and how long it took. */
+    waystationMap?: StationMap;
+  }
+}
+
+export function ProvinceMap({
+  index,
+  states,
+  revision,
+  shown,
+  place,
+  selected,
+  onSelect,
+}: ProvinceMapProps) {
+  const { text } = useLanguage();
+  const scheme = useComputedColorScheme('light');
+  const box = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [map, setMap] = useState<StationMap | null>(null);
+  const [hovered, setHovered] = useState(-1);
+  const select = useRef(onSelect);
+  select.current = onSelect;
+
+  useEffect(() => {
+    if (!canvas.current || !box.current) return;
+    const made = new StationMap(canvas.current, borders, {
+      select: (at) => {
+        if (at >= 0) select.current(at);
+      },
+      hover: setHovered,
+    });
+    const sizes = new ResizeObserver(([entry]) => {
+      if (entry) made.resize(entry.contentRect.width, entry.contentRect.height);
+    });
+    sizes.observe(box.current);
+    window.waystationMap = made;
+    setMap(made);
+    return () => {
+      sizes.disconnect();
+      made.dispose();
+    };
+  }, []);
+  useEffect(() => map?.setStations(index), [map, index]);
+  useEffect(
+    () => map?.setStates(states, new Set(shown === '' ? STATUSES : [shown])),
+    [map, states, revision, shown],
+  );
+  useEffect(() => map?.setColours(COLOURS[scheme]), [map, scheme]);
+  useEffect(() => map?.show(place), [map, place]);
+  useEffect(() => map?.select(selected), [map, selected]);
+
+  const keys: Readonly<Record<string, () => void>> = {
+    ArrowLeft: () => map?.panBy(STEP_PX, 0),
+    ArrowRight: () => map?.panBy(-STEP_PX, 0),
+    ArrowUp: () => map?.panBy(0, STEP_PX),
+    ArrowDown: () => map?.panBy(0, -STEP_PX),
+    '+': () => map?.zoomBy(1.5),
+    '=': () => map?.zoomBy(1.5),
+    '-': () => map?.zoomBy(1 / 1.5),
+    Escape: () => map?.show(''),
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    const act = keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  };
+  const hovered_status = STATUSES[states[hovered] ?? 0] ?? 'unknown';
+
+  return (
+    <div className="map" ref={box}>
+      <canvas
+        ref={canvas}
+        tabIndex={0}
+        role="img"
+        aria-label={`${text.map}. ${text.map_keys}`}
+        onKeyDown={onKeyDown}
+      />
+      {hovered >= 0 && (
+        <div className="map-hover" aria-hidden>
+          {index.name[hovered]} · {text.status[hovered_status]}
+        </div>
+      )}
+      <div className="map-buttons">
+        <ActionIcon
+          variant="default"
+          size="lg"
+          aria-label={text.zoom_in}
+          onClick={() => map?.zoomBy(1.6)}
+        >
+          <IconPlus size={18} />
+        </ActionIcon>
+        <ActionIcon
+          variant="default"
+          size="lg"
+          aria-label={text.zoom_out}
+          onClick={() => map?.zoomBy(1 / 1.6)}
+        >
+          <IconMinus size={18} />
+        </ActionIcon>
+        <ActionIcon
+          variant="default"
+          size="lg"
+          aria-label={text.whole_province}
+          onClick={() => map?.show('')}
+        >
+          <IconHome size={18} />
+        </ActionIcon>
+      </div>
+      <div className="map-note">{text.map_note}</div>
+    </div>
+  );
+}

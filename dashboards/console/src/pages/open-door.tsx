@@ -1,0 +1,119 @@
+/** Opening a door from afar: a reason first, then the station's own word, nothing better. */
+import { Alert, Button, Group, Modal, Stack, Text, Textarea } from '@mantine/core';
+import { useQueryClient } from '@tanstack/react-query';
+import { useCallback, useEffect, useState, type FormEvent } from 'react';
+import type { CommandState, LiveMessage, StationDetail } from '@waystation/protocol/api';
+import { api, ApiError } from '../api.ts';
+import { useLanguage, type Language } from '../language/language.tsx';
+import { useLiveMessages } from '../live/live.tsx';
+
+const REASON_MAX = 200;
+/** While the live line is down the answer is asked for; the deadline is 10 s, so a few times are enough. */
+const ASK_AGAIN_MS = 2000;
+const FINAL: readonly CommandState['status'][] = ['succeeded', 'failed', 'expired', 'unknown'];
+
+function sentence(command: CommandState, { text }: Language): string {
+  return command.status === 'failed'
+    ? text.command.failed(command.reason ?? '')
+    : text.command[command.status];
+}
+
+const COLOUR: Readonly<Record<CommandState['status'], string>> = {
+  sent: 'blue',
+  received: 'blue',
+  succeeded: 'green',
+  failed: 'orange',
+  expired: 'orange',
+  unknown: 'orange',
+};
+
+export function OpenDoor({ station }: { station: StationDetail }) {
+  const language = useLanguage();
+  const { text } = language;
+  const queries = useQueryClient();
+  const [asking, setAsking] = useState(false);
+  const [reason, setReason] = useState('');
+  const [command, setCommand] = useState<CommandState | null>(null);
+  const [refusal, setRefusal] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+
+  const hear = useCallback((message: LiveMessage) => {
+    if (message.type === 'command')
+      setCommand((before) => (before?.id === message.command.id ? message.command : before));
+  }, []);
+  useLiveMessages(hear);
+  useEffect(() => {
+    if (!command || FINAL.includes(command.status)) return;
+    const timer = setInterval(() => {
+      // A failed look changes nothing: the next one, or the live line, will tell.
+      api.command(command.id).then(setCommand, () => {});
+    }, ASK_AGAIN_MS);
+    return () => clearInterval(timer);
+  }, [command]);
+
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    setBusy(true);
+    setRefusal(null);
+    try {
+      setCommand(await api.open(station.code, reason.trim()));
+      setAsking(false);
+      setReason('');
+      await queries.invalidateQueries({ queryKey: ['station', station.code] });
+    } catch (error) {
+      setRefusal(
+        error instanceof ApiError && error.status !== 0 ? error.problem.message : text.network,
+      );
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <Stack gap="xs">
+      <Button size="md" onClick={() => setAsking(true)} disabled={!station.online}>
+        {text.open_door}
+      </Button>
+      <div aria-live="polite">
+        {command && (
+          <Alert color={COLOUR[command.status]} py="xs" data-command={command.status}>
+            {sentence(command, language)}
+          </Alert>
+        )}
+      </div>
+      <Modal
+        opened={asking}
+        onClose={() => setAsking(false)}
+        title={text.open_title(station.name)}
+        centered
+        closeButtonProps={{ 'aria-label': text.close }}
+      >
+        <form onSubmit={(event) => void submit(event)}>
+          <Stack>
+            <Text size="sm">{station.kind === 'M' ? text.open_room_note : text.open_note}</Text>
+            <Textarea
+              label={text.open_reason}
+              placeholder={text.open_reason_example}
+              value={reason}
+              onChange={(event) => setReason(event.currentTarget.value)}
+              required
+              minLength={2}
+              maxLength={REASON_MAX}
+              autosize
+              minRows={2}
+              data-autofocus
+            />
+            {refusal && <Alert color="orange">{refusal}</Alert>}
+            <Group justify="flex-end">
+              <Button variant="default" onClick={() => setAsking(false)}>
+                {text.cancel}
+              </Button>
+              <Button type="submit" loading={busy} disabled={reason.trim().length < 2}>
+                {text.open_confirm}
+              </Button>
+            </Group>
+          </Stack>
+        </form>
+      </Modal>
+    </Stack>
+  );
+}

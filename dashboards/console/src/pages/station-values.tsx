@@ -1,0 +1,71 @@
+/** What the sensors of a station say: the newest value with its age, and the last day as a line. */
+import { Skeleton, Text } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import type { StationDetail } from '@waystation/protocol/api';
+import { api } from '../api.ts';
+import { useLanguage } from '../language/language.tsx';
+import { Failure } from '../parts/failure.tsx';
+import { Sparkline } from '../parts/sparkline.tsx';
+
+const DAY_MS = 86_400_000;
+/** A value older than this is shown dimmed, with its age. */
+const STALE_MS = 30 * 60_000;
+
+/** In the order a person asks: is there water, is it warm, is it full. */
+const SHOWN = [
+  { name: 'occupancy_count', unit: '', digits: 0 },
+  { name: 'water_level_percent', unit: '%', digits: 0 },
+  { name: 'temperature_cel', unit: '°C', digits: 1 },
+  { name: 'humidity_percent', unit: '%', digits: 0 },
+  { name: 'co2_ppm', unit: 'ppm', digits: 0 },
+  { name: 'cups_count', unit: '', digits: 0 },
+  { name: 'tissue_percent', unit: '%', digits: 0 },
+  { name: 'medicine_doses', unit: '', digits: 0 },
+  { name: 'battery_percent', unit: '%', digits: 0 },
+] as const;
+
+function DayLine({ code, measurement, now }: { code: string; measurement: string; now: number }) {
+  const { text } = useLanguage();
+  // The window moves by the minute, so that the same question is asked once a minute at most.
+  const to = Math.ceil(now / 60_000) * 60_000;
+  const series = useQuery({
+    queryKey: ['series', code, measurement, to],
+    queryFn: ({ signal }) => api.series(code, measurement, to - DAY_MS, to, signal),
+    staleTime: 60_000,
+    placeholderData: (before) => before,
+  });
+  if (series.isPending) return <Skeleton height={56} />;
+  if (series.isError) return <Failure error={series.error} retry={() => void series.refetch()} />;
+  if (series.data.points.length === 0) {
+    return (
+      <Text size="sm" c="dimmed">
+        {text.no_points}
+      </Text>
+    );
+  }
+  return <Sparkline points={series.data.points} from={to - DAY_MS} to={to} label={text.last_day} />;
+}
+
+export function StationValues({ station, now }: { station: StationDetail; now: number }) {
+  const { text, number, age } = useLanguage();
+  const known = SHOWN.flatMap((one) => {
+    const newest = station.values[one.name];
+    return newest ? [{ ...one, ...newest }] : [];
+  });
+  if (known.length === 0) return <Text c="dimmed">{text.never_heard}</Text>;
+  return (
+    <div className="values">
+      {known.map(({ name, unit, digits, value, at }) => (
+        <div className="value" key={name} data-stale={now - at > STALE_MS}>
+          <span className="value-name">{text.measurement[name]}</span>
+          <b>
+            {number(value, digits)}
+            <small> {unit}</small>
+          </b>
+          <small className="value-age">{age(at, now)}</small>
+          <DayLine code={station.code} measurement={name} now={now} />
+        </div>
+      ))}
+    </div>
+  );
+}
