@@ -17,8 +17,11 @@ const root = createRootRoute({ component: Shell });
 /** Whatever stands in the address, only known filters come in. */
 function readSearch(raw: Record<string, unknown>): OverviewSearch {
   const status = STATUSES.find((one) => one === raw['status']);
-  const place = String(raw['place'] ?? '');
-  const search = String(raw['search'] ?? '').slice(0, 60);
+  // The router reads 3701 as a number.
+  const word = (value: unknown) =>
+    typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+  const place = word(raw['place']);
+  const search = word(raw['search']).slice(0, 60);
   return {
     ...(search === '' ? {} : { search }),
     ...(/^\d{2,9}$/.test(place) ? { place } : {}),
