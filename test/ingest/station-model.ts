@@ -1,6 +1,6 @@
 /** A station's outbox as the rules describe it, in memory: what the suites feed to ingest, and the oracle of what must be stored. */
 import type { Frame } from '@waystation/protocol/gateway-link';
-import type { EventRecord, SampleRecord, StationRecord } from '@waystation/protocol/records';
+import type { EventRecord, SampleRecord } from '@waystation/protocol/records';
 import type { StationCode } from '@waystation/protocol/station-code';
 import { type Stream, uplinkTopic } from '@waystation/protocol/topics';
 import { chainNext, chainStart } from '@waystation/runtime/hash-chain';
@@ -11,7 +11,7 @@ export interface StationModel {
   readonly code: StationCode;
   epoch: string;
   /** Everything ever appended in this epoch, `records[0]` has sequence number 1. */
-  readonly records: Record<Stream, StationRecord[]>;
+  records: { event: EventRecord[]; sample: SampleRecord[] };
   readonly acked: Record<Stream, number>;
   event(record: EventRecord): number;
   sample(record: SampleRecord): number;
@@ -21,31 +21,29 @@ export interface StationModel {
 }
 
 export function createStationModel(code: StationCode, epoch: string): StationModel {
-  const records: Record<Stream, StationRecord[]> = { event: [], sample: [] };
   let hashes = [chainStart(code, epoch)];
   const model: StationModel = {
     code,
     epoch,
-    records,
+    records: { event: [], sample: [] },
     acked: { event: 0, sample: 0 },
     event(record) {
       hashes.push(chainNext(hashes.at(-1) ?? '', JSON.stringify(record)));
-      return records.event.push(record);
+      return model.records.event.push(record);
     },
-    sample: (record) => records.sample.push(record),
+    sample: (record) => model.records.sample.push(record),
     frame(stream, first, count) {
       const message = {
         epoch: model.epoch,
         first,
         ...(stream === 'event' ? { previous_hash: hashes[first - 1] } : {}),
-        records: records[stream].slice(first - 1, first - 1 + count),
+        records: model.records[stream].slice(first - 1, first - 1 + count),
       };
       return frameOf(code, stream, message);
     },
     beginEpoch(next) {
       model.epoch = next;
-      records.event.length = 0;
-      records.sample.length = 0;
+      model.records = { event: [], sample: [] };
       model.acked.event = 0;
       model.acked.sample = 0;
       hashes = [chainStart(code, next)];
@@ -65,7 +63,7 @@ export function stampAt(at: number, mono = 1_000) {
   return { at, mono, boot: BOOT, clock: 'synced' as const };
 }
 
-export function doorEvent(at: number, mono = 1_000): EventRecord {
+export function doorEvent(at: number, mono = 1_000): Extract<EventRecord, { kind: 'door' }> {
   return { kind: 'door', ...stampAt(at, mono), from: 'secured', to: 'open', cause: 'granted' };
 }
 
