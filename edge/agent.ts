@@ -12,7 +12,7 @@ import { createCommandJournal } from './command/command-journal.ts';
 import { ATTEMPT_LIMIT } from './door/access.ts';
 import { Door, type DoorSettings } from './door/door.ts';
 import { ALWAYS_OPEN, type OpeningOverride } from './door/opening-policy.ts';
-import { PORTAL_DEFAULTS } from './door/portal.ts';
+import { PORTAL_DEFAULTS } from './door/portal-settings.ts';
 import { ROOM_DEFAULTS } from './door/room.ts';
 import { createEventJournal, type EventJournal } from './event-journal.ts';
 import type { DurableTable } from './outbox/durable-table.ts';

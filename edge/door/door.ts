@@ -35,7 +35,8 @@ import {
   type PortalEffect,
   type PortalInput,
 } from './portal.ts';
-import { type PortalSettings, stepPortal } from './portal.ts';
+import { stepPortal } from './portal.ts';
+import type { PortalSettings } from './portal-settings.ts';
 import {
   newRoom,
   type Room,

@@ -7,38 +7,7 @@
  */
 import type { DoorMode, PortalState } from '@waystation/protocol/records';
 import { monoMs, type MonoMs } from '@waystation/runtime/clock';
-
-export interface PortalSettings {
-  /** How long a grant releases the lock; also the controller's own limit, so a dead agent leaves it locked. */
-  release_ms: number;
-  /** How long after the exit button was let go openings are still an exit. */
-  egress_ms: number;
-  held_open_ms: number;
-  /** The sounder starts this long before the held-open alarm. */
-  pre_alarm_ms: number;
-  /** The sounder falls silent this long after an alarm. */
-  sounder_ms: number;
-  /** A contact has moved when it stayed for this long. */
-  contact_debounce_ms: number;
-  /** After closing or the end of a release the bolt needs this long to catch. */
-  relatch_ms: number;
-  /** Commanded and sensed may differ for this long (and no opening is forced before the bolt had it to catch). */
-  lock_fault_ms: number;
-  /** A failed lock command is repeated after this long. */
-  command_retry_ms: number;
-}
-
-export const PORTAL_DEFAULTS: PortalSettings = {
-  release_ms: 5_000,
-  egress_ms: 5_000,
-  held_open_ms: 60_000,
-  pre_alarm_ms: 15_000,
-  sounder_ms: 60_000,
-  contact_debounce_ms: 300,
-  relatch_ms: 1_000,
-  lock_fault_ms: 2_000,
-  command_retry_ms: 1_000,
-};
+import type { PortalSettings } from './portal-settings.ts';
 
 /** The contacts that matter to the door, as one poll of the controller saw them together. */
 export interface Contacts {
@@ -66,8 +35,9 @@ export interface Portal {
   forced: boolean;
   release_until: MonoMs;
   egress_until: MonoMs;
-  /** The lock was released or the leaf open up to here; it may still be catching. */
+  /** The lock was released or the leaf open up to here; until the bolt was seen to catch it may still be catching. */
   free_at: MonoMs;
+  caught: boolean;
   commanded: LockCommand;
   repeat_at: MonoMs | null;
   mismatch_since: MonoMs | null;
@@ -91,11 +61,12 @@ export const PORTAL_CAUSES = [
     'smoke',
     'freeAccess',
     'opened',
+    'allowed',
     'foundOpen',
     'forced',
     'heldOpen',
     'closed',
-    'timeout',
+    'relocked',
   ] as const),
   ...([
     'found',
@@ -135,6 +106,7 @@ export function newPortal(mode: DoorMode): Portal {
     release_until: NEVER,
     egress_until: NEVER,
     free_at: NEVER,
+    caught: false,
     commanded: 'engage',
     repeat_at: null,
     mismatch_since: null,
@@ -162,7 +134,7 @@ function failedOpen(contacts: Contacts): boolean {
 function permits(portal: Portal, now: MonoMs, settings: PortalSettings): boolean {
   const contacts = portal.contacts;
   if (contacts === null || wantsRelease(portal, now) || failedOpen(contacts)) return true;
-  const catching_ms = contacts.lock_engaged ? settings.relatch_ms : settings.lock_fault_ms;
+  const catching_ms = portal.caught ? settings.relatch_ms : settings.lock_fault_ms;
   return now < portal.free_at + catching_ms;
 }
 
@@ -179,6 +151,8 @@ export function stepPortal(
   const portal = { ...before };
   const repeat = absorb(portal, input, now, settings);
   moveContact(portal, now, settings);
+  // Patience begins when somebody has to close the door.
+  if (portal.door_open && !portal.forced && !watchesHeld(portal)) portal.opened_at = now;
   const effects = commandLock(portal, before, repeat, now, settings);
   judgeLock(portal, now, settings);
   portal.state = nameState(portal, now, settings);
@@ -255,7 +229,7 @@ function absorbContacts(
     }
     if (!contacts.door_open) portal.forced = false;
     portal.door_open = contacts.door_open;
-    portal.free_at = now;
+    freeAt(portal, now);
     return true;
   }
   if (contacts.door_open === portal.door_open) portal.moving = null;
@@ -279,7 +253,7 @@ function moveContact(portal: Portal, now: MonoMs, settings: PortalSettings): voi
     if (granted_at <= moving.since) portal.release_until = NEVER;
   } else {
     portal.forced = false;
-    portal.free_at = now;
+    freeAt(portal, now);
   }
 }
 
@@ -291,7 +265,7 @@ function commandLock(
   settings: PortalSettings,
 ): PortalEffect[] {
   portal.commanded = wantsRelease(portal, now) ? 'release' : 'engage';
-  if (portal.commanded === 'release') portal.free_at = now;
+  if (portal.commanded === 'release') freeAt(portal, now);
   const changed = portal.commanded !== before.commanded;
   if (changed) portal.mismatch_since = null;
   if (portal.contacts === null || !(changed || repeat)) return [];
@@ -302,10 +276,16 @@ function commandLock(
   return [{ e: portal.commanded }];
 }
 
+function freeAt(portal: Portal, now: MonoMs): void {
+  portal.free_at = now;
+  portal.caught = false;
+}
+
 /** Commanded against sensed. Judged with the leaf shut only: a bolt may wait for the door. */
 function judgeLock(portal: Portal, now: MonoMs, settings: PortalSettings): void {
   const contacts = portal.contacts;
   if (contacts === null) return;
+  portal.caught ||= portal.commanded === 'engage' && contacts.lock_engaged && !contacts.door_open;
   if (portal.lock_fault === 'lockStuckEngaged' && !contacts.lock_engaged) portal.lock_fault = null;
   if (portal.lock_fault === 'lockStuckReleased' && contacts.lock_engaged) portal.lock_fault = null;
   const as_commanded =
@@ -356,6 +336,7 @@ function causeOf(portal: Portal, before: Portal, now: MonoMs): PortalCause {
     case 'fault':
       return portal.contacts === null ? 'busLost' : (portal.lock_fault ?? 'busLost');
     case 'open':
+      if (before.state === 'heldOpen') return 'allowed';
       return before.contacts === null ? 'foundOpen' : 'opened';
     case 'heldOpen':
       return 'heldOpen';
@@ -366,7 +347,7 @@ function causeOf(portal: Portal, before: Portal, now: MonoMs): PortalCause {
     case 'secured':
       if (before.contacts === null) return 'found';
       if (before.door_open) return 'closed';
-      return before.state === 'fault' ? 'repaired' : 'timeout';
+      return before.state === 'fault' ? 'repaired' : 'relocked';
     default:
       return portal.state satisfies never;
   }
