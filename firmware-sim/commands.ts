@@ -216,7 +216,7 @@ export async function perform(
   switch (command.c) {
     case 'scan': {
       const result = await station.scan(command.text);
-      if (result.outcome === 'none') return `no answer: ${result.sentence}`;
+      if (result.outcome === 'unanswered') return `no answer: ${result.sentence}`;
       const head = result.outcome === 'granted' ? 'granted' : `denied (${result.denial})`;
       return `${head}: ${result.sentence}  [${result.decision_ms.toFixed(1)} ms]`;
     }

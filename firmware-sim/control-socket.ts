@@ -17,7 +17,7 @@ const station = StationCodeSchema.optional();
 const Request = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('scan'), station, text: z.string().min(1).max(4_000) }),
   /** A line of the prompt. */
-  z.strictObject({ do: z.literal('command'), station, line: z.string().min(1).max(4_000) }),
+  z.strictObject({ do: z.literal('prompt'), station, line: z.string().min(1).max(4_000) }),
   z.strictObject({ do: z.literal('status'), station }),
   z.strictObject({ do: z.literal('stations') }),
 ]);
@@ -58,7 +58,7 @@ export async function answerControl(
       return hardware.scan(request.text);
     case 'status':
       return statusOf(hardware);
-    case 'command': {
+    case 'prompt': {
       const command = parseCommand(request.line);
       return command.ok
         ? { text: await perform(hardware, command.command, random) }

@@ -4,6 +4,7 @@ import type { ByteLine } from '@waystation/edge/ports';
 import type { StationCode } from '@waystation/protocol/station-code';
 import type { Clock } from '@waystation/runtime/clock';
 import { createStation, type StationHardware } from './station.ts';
+import type { DoorTiming } from './world.ts';
 
 export interface MemoryStation {
   hardware: StationHardware;
@@ -17,6 +18,7 @@ export function memoryStation(parts: {
   clock: Clock;
   random: () => number;
   walk_in?: boolean;
+  timing?: Readonly<DoorTiming>;
 }): MemoryStation {
   const bus = memoryLinePair(parts.clock);
   const reader = memoryLinePair(parts.clock);

@@ -83,7 +83,7 @@ test('scans take turns; without an answer each ends after five seconds', async (
   await clock.advance(1);
   expect(reader.sent).toEqual(['A\r\n']);
   await clock.advance(5_000);
-  expect(await first).toMatchObject({ outcome: 'none' });
+  expect(await first).toMatchObject({ outcome: 'unanswered' });
   expect(reader.sent).toEqual(['A\r\n', 'B\r\n']);
   reader.toDevice(Buffer.from('-replayed;x\r\n'));
   expect(await second).toMatchObject({ outcome: 'denied' });
@@ -113,17 +113,17 @@ test('control: each bad request gets a sentence that names the field', async () 
   expect(await control({ do: 'status', station: stationCode('370811011', 'W', 2) })).toEqual({
     error: expect.stringMatching(/^station: .* is not simulated here$/),
   });
-  expect(await control({ do: 'command', line: 'fly' })).toEqual({
+  expect(await control({ do: 'prompt', line: 'fly' })).toEqual({
     error: expect.stringContaining('help lists them'),
   });
 });
 
 test('control: commands act, status shows', async () => {
   const { control, bus } = bench();
-  expect(await control({ do: 'command', line: 'fill water 80' })).toEqual({ text: 'done' });
-  expect(await control({ do: 'command', line: 'people 3' })).toEqual({ text: 'done' });
-  expect(await control({ do: 'command', line: 'unplug bus' })).toEqual({ text: 'bus unplugged' });
-  expect(await control({ do: 'command', line: 'unplug bus' })).toEqual({ text: 'bus unplugged' });
+  expect(await control({ do: 'prompt', line: 'fill water 80' })).toEqual({ text: 'done' });
+  expect(await control({ do: 'prompt', line: 'people 3' })).toEqual({ text: 'done' });
+  expect(await control({ do: 'prompt', line: 'unplug bus' })).toEqual({ text: 'bus unplugged' });
+  expect(await control({ do: 'prompt', line: 'unplug bus' })).toEqual({ text: 'bus unplugged' });
   expect(bus.plugs).toEqual(['out']);
   expect(await control({ do: 'status' })).toMatchObject({
     station: CODE,

@@ -6,7 +6,14 @@ import { unitBank, type Room } from './controller.ts';
 import { createSlave, type DeviceLine, type SlaveCounters } from './modbus-slave.ts';
 import { createReader, type QrReader, type ReaderAnswer } from './reader.ts';
 import { consumption, stay_ms } from './visitors.ts';
-import { createWorld, stepWorld, type Happening, type World, type WorldInput } from './world.ts';
+import {
+  createWorld,
+  stepWorld,
+  type DoorTiming,
+  type Happening,
+  type World,
+  type WorldInput,
+} from './world.ts';
 
 /** A line that a person can pull out. */
 export interface PluggableLine extends DeviceLine {
@@ -23,7 +30,7 @@ export type ScanResult =
       decision_ms: number;
       answer_ms: number;
     })
-  | { outcome: 'none'; sentence: string };
+  | { outcome: 'unanswered'; sentence: string };
 
 export interface StationHardware {
   readonly code: StationCode;
@@ -51,12 +58,8 @@ const WIRE_ROUNDING = 1000;
 const rounded = (ms: number) => Math.round(ms * WIRE_ROUNDING) / WIRE_ROUNDING;
 
 /** The room, aged whenever somebody looks: an idle station costs nothing. */
-function liveRoom(
-  kind: ReturnType<typeof stationKind>,
-  clock: Clock,
-  tell: (happening: Happening) => void,
-) {
-  let world = createWorld(kind);
+function liveRoom(start: World, clock: Clock, tell: (happening: Happening) => void) {
+  let world = start;
   let aged_at = clock.mono();
   const act = (input: WorldInput): Happening[] => {
     const now = clock.mono();
@@ -85,11 +88,12 @@ export function createStation(parts: {
   reader: PluggableLine;
   walk_in?: boolean;
   baud?: number | undefined;
+  timing?: Readonly<DoorTiming>;
 }): StationHardware {
   const { code, clock, random } = parts;
   const kind = stationKind(code);
   const listeners: ((happening: Happening) => void)[] = [];
-  const live = liveRoom(kind, clock, (happening) => {
+  const live = liveRoom(createWorld(kind, parts.timing), clock, (happening) => {
     for (const listener of listeners) listener(happening);
   });
   const room: Room = { look: live.look, act: (input) => void live.act(input) };
@@ -121,12 +125,12 @@ export function createStation(parts: {
 
   const scanNow = (text: string): Promise<ScanResult> => {
     if (!plugged.reader)
-      return Promise.resolve({ outcome: 'none', sentence: 'the reader is unplugged' });
+      return Promise.resolve({ outcome: 'unanswered', sentence: 'the reader is unplugged' });
     return new Promise((resolve) => {
       const timer = clock.after(ANSWER_TIMEOUT_MS, () => {
         waiting = null;
         resolve({
-          outcome: 'none',
+          outcome: 'unanswered',
           sentence: `the station did not answer within ${ANSWER_TIMEOUT_MS} ms`,
         });
       });
@@ -158,7 +162,7 @@ export function createStation(parts: {
     scan(text) {
       if (scans_waiting >= SCANS_WAITING_MAX)
         return Promise.resolve({
-          outcome: 'none',
+          outcome: 'unanswered',
           sentence: 'too many people wait at this reader',
         });
       scans_waiting += 1;

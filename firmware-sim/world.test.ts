@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
   createWorld,
-  EGRESS_MS,
+  DOOR_TIMING,
   lockIsEngaged,
   lockIsFree,
   stepWorld,
@@ -179,7 +179,11 @@ test('a visit: in by the relay, water drunk, bolt thrown in a mom’s room, out 
   const inside = stepWorld(room, enter, 1_000);
   expect(inside.happened).toEqual(['leafOpened', 'entered']);
   expect(inside.world.supplies.water).toBe(99);
-  const story = stepWorld(inside.world, { do: 'nothing' }, STAY_MS + EGRESS_MS + 10_000);
+  const story = stepWorld(
+    inside.world,
+    { do: 'nothing' },
+    STAY_MS + DOOR_TIMING.egress_hold_ms + 10_000,
+  );
   expect(story.happened).toEqual([
     'relayDropped',
     'leafClosed',

@@ -2,10 +2,13 @@
 import type { InputName, MeasurementName } from '@waystation/protocol/registers';
 import type { StationKind } from '@waystation/protocol/station-code';
 
-/** The egress button frees the lock by its own wire for this long; its contact reads pressed as long. */
-export const EGRESS_MS = 3_000;
-/** The door closer pulls the leaf shut after this time, unless something holds it. */
-export const CLOSER_MS = 5_000;
+export interface DoorTiming {
+  /** The egress button frees the lock by its own wire for this long; its contact reads pressed as long. */
+  egress_hold_ms: number;
+  /** The door closer pulls the leaf shut after this time, unless something holds it. */
+  closing_ms: number;
+}
+export const DOOR_TIMING: DoorTiming = { egress_hold_ms: 3_000, closing_ms: 5_000 };
 /** How long after the door fell shut a mother throws the privacy bolt. */
 const BOLT_AFTER_MS = 4_000;
 /** Somebody whose way out is blocked tries again after this time. */
@@ -38,6 +41,7 @@ export type Consumption = Readonly<Record<Supply, number>>;
 
 export interface World {
   readonly kind: StationKind;
+  readonly timing: Readonly<DoorTiming>;
   readonly uptime_ms: number;
   /** What the relay still has to hold the lock released; 0: not driven. */
   readonly relay_ms: number;
@@ -112,9 +116,10 @@ export interface WorldStep {
   happened: Happening[];
 }
 
-export function createWorld(kind: StationKind): World {
+export function createWorld(kind: StationKind, timing: Readonly<DoorTiming> = DOOR_TIMING): World {
   return {
     kind,
+    timing,
     uptime_ms: 0,
     relay_ms: 0,
     release_time_ms: 5_000,
@@ -236,7 +241,7 @@ function fire(world: World, dt_ms: number, happened: Happening[]): World {
 
 function openLeaf(world: World, happened: Happening[]): World {
   if (!world.leaf_open) happened.push('leafOpened');
-  return { ...world, leaf_open: true, closer_ms: CLOSER_MS };
+  return { ...world, leaf_open: true, closer_ms: world.timing.closing_ms };
 }
 
 function closeLeaf(world: World, happened: Happening[]): World {
@@ -293,7 +298,7 @@ function enter(
 function leave(world: World, happened: Happening[]): World {
   const first = world.stays_ms.indexOf(Math.min(...world.stays_ms));
   if (first < 0) return world;
-  const pressed = { ...world, egress_ms: EGRESS_MS, bolted: false, bolt_ms: 0 };
+  const pressed = { ...world, egress_ms: world.timing.egress_hold_ms, bolted: false, bolt_ms: 0 };
   if (world.bolted) happened.push('unbolted');
   if (!canPass(pressed)) {
     happened.push('refused');
@@ -325,9 +330,13 @@ function apply(world: World, input: WorldInput, happened: Happening[]): World {
     case 'leave':
       return leave(world, happened);
     case 'letIn':
-      return enter({ ...world, egress_ms: EGRESS_MS, bolted: false }, input, happened);
+      return enter(
+        { ...world, egress_ms: world.timing.egress_hold_ms, bolted: false },
+        input,
+        happened,
+      );
     case 'egress':
-      return { ...world, egress_ms: EGRESS_MS };
+      return { ...world, egress_ms: world.timing.egress_hold_ms };
     case 'openLeaf':
       if (canPass(world)) return openLeaf(world, happened);
       happened.push('refused');
@@ -337,7 +346,7 @@ function apply(world: World, input: WorldInput, happened: Happening[]): World {
     case 'closeLeaf':
       return closeLeaf(world, happened);
     case 'hold':
-      return { ...world, held: input.on, closer_ms: world.leaf_open ? CLOSER_MS : 0 };
+      return { ...world, held: input.on, closer_ms: world.leaf_open ? world.timing.closing_ms : 0 };
     case 'bolt':
       happened.push(input.on ? 'bolted' : 'unbolted');
       return { ...world, bolted: input.on, bolt_ms: 0 };
