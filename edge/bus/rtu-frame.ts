@@ -105,10 +105,15 @@ function hasValidCrc(frame: Uint8Array): boolean {
 function decodeValues(request: RtuRequest, frame: Uint8Array): RtuValues {
   if (request.fc === 5 || request.fc === 6) return [];
   const data = frame.subarray(3, frame.length - 2);
-  const bit = (_: unknown, index: number) => ((data[index >> 3] ?? 0) >> (index & 7)) & 1;
-  const word = (_: unknown, index: number) =>
-    ((data[index * 2] ?? 0) << 8) | (data[index * 2 + 1] ?? 0);
-  return Array.from({ length: request.count }, request.fc <= 2 ? bit : word);
+  const values: number[] = [];
+  for (let index = 0; index < request.count; index += 1) {
+    values.push(
+      request.fc <= 2
+        ? ((data[index >> 3] ?? 0) >> (index & 7)) & 1
+        : ((data[index * 2] ?? 0) << 8) | (data[index * 2 + 1] ?? 0),
+    );
+  }
+  return values;
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

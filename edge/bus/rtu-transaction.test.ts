@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { monoMs } from '@waystation/runtime/clock';
 import { encodeRequest, silentGapMs, type RtuRequest } from './rtu-frame.ts';
@@ -149,4 +150,25 @@ test('noise without end is bounded', () => {
   expect(discarded).toBe(100 * 100 - 512);
   const last = stepTransaction(state, { i: 'bytes', bytes: REPLY }, monoMs(99), TIMING);
   expect(last.effects.at(-1)).toEqual({ e: 'settle', outcome: { ok: true, values: [7, 8] } });
+});
+
+test('how a reply is cut, and what noise lies around it, does not matter', () => {
+  const noise = fc.uint8Array({ maxLength: 20 });
+  const sizes = fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1 });
+  fc.assert(
+    fc.property(noise, noise, sizes, (before, behind, sizes) => {
+      const stream = Uint8Array.from([...before, ...REPLY, ...behind]);
+      let state: Transaction = awaiting;
+      const told: string[] = [];
+      for (let at = 0, turn = 0; at < stream.length; turn += 1) {
+        const size = sizes[turn % sizes.length] ?? 1;
+        const input = { i: 'bytes', bytes: stream.subarray(at, at + size) } as const;
+        const { next, effects } = stepTransaction(state, input, monoMs(turn), TIMING);
+        state = next;
+        told.push(...effects.filter(({ e }) => e === 'settle').map(printEffect));
+        at += size;
+      }
+      expect(told).toEqual(['settle 7 8']);
+    }),
+  );
 });

@@ -249,12 +249,11 @@ function releaseTimeKeeper(
 }
 
 function decodeInputs(values: RtuValues): Inputs {
-  const bit = (name: InputName) =>
-    values[DISCRETE_INPUTS[name].address - DISCRETE_BLOCK.address] === 1;
-  return Object.fromEntries(INPUT_NAMES.map((name) => [name, bit(name)])) as Record<
-    InputName,
-    boolean
-  >;
+  const inputs: Partial<Record<InputName, boolean>> = {};
+  for (const name of INPUT_NAMES) {
+    inputs[name] = values[DISCRETE_INPUTS[name].address - DISCRETE_BLOCK.address] === 1;
+  }
+  return inputs as Record<InputName, boolean>;
 }
 
 function decodeBlock(block: MeasurementBlock, values: RtuValues): Readings {

@@ -184,7 +184,7 @@ describe('the reader', () => {
     const { station, lines, reader, end } = bench('deaf');
     if (!lines.reader.isOpen) await lineSignals(lines.reader).next('up');
     reader.start();
-    for (let count = 0; count < 200; count += 1)
+    for (let count = 0; count < 2000; count += 1)
       reader.answer({ outcome: 'denied', denial: 'revoked' }, DENIALS.revoked);
     expect(reader.counters().dropped_answers).toBeGreaterThan(100);
     const signal = signals<'line'>();
