@@ -20,7 +20,7 @@ import type { Clock } from '@waystation/runtime/clock';
 import { Fault } from '@waystation/runtime/fault';
 import type { Log } from '@waystation/runtime/log';
 import type { Limits } from './config.ts';
-import { nameInCertificate, openDoors, type DoorOptions, type Doors } from './doors.ts';
+import { certificateOf, openDoors, type DoorOptions, type Doors } from './doors.ts';
 import type { Counters } from './metrics.ts';
 import { createPacketMeter } from './packet-meter.ts';
 import { publishQos0 } from './publish-packet.ts';
@@ -111,7 +111,6 @@ class Broker implements StationSide {
       handshake_timeout_ms: limits.connect_timeout_ms,
       counters,
       serve: (socket) => this.#serve(socket),
-      refused: (why) => this.#logRefusal(why, ''),
     });
   }
 
@@ -178,12 +177,17 @@ class Broker implements StationSide {
     };
     if (this.#deaf) return refuse(SERVER_UNAVAILABLE, 'stopping');
     const station = parseStationCode(user_name);
-    const named = nameInCertificate(client.conn);
-    if (named !== null && named !== station) {
+    const certificate = certificateOf(client.conn);
+    if (certificate.kind === 'untrusted') {
+      counters.refused_certificate += 1;
+      return refuse(BAD_CREDENTIAL, `certificate: ${certificate.problem}`);
+    }
+    if (certificate.kind === 'trusted' && certificate.name !== station) {
       counters.refused_certificate += 1;
       return refuse(BAD_CREDENTIAL, 'certificate of another station');
     }
-    if (station === null || (named === null && !this.#options.mayEnter(station, password))) {
+    const known = certificate.kind === 'trusted';
+    if (station === null || !(known || this.#options.mayEnter(station, password))) {
       counters.refused_credential += 1;
       return refuse(BAD_CREDENTIAL, 'credential');
     }
@@ -316,6 +320,7 @@ class Broker implements StationSide {
     if (session === undefined || !session.hears.has(kind)) return null;
     if (session.client.conn.writableLength <= this.#options.limits.unread_bytes_max) return session;
     this.#options.counters.slow_consumers += 1;
+    this.#sessions.delete(station);
     session.client.conn.destroy();
     return null;
   }

@@ -16,8 +16,7 @@ export interface DoorOptions {
   connections_max: number;
   handshake_timeout_ms: number;
   counters: Counters;
-  serve(socket: Socket): void;
-  refused(why: string): void;
+  serve: (socket: Socket) => void;
 }
 
 export interface Doors {
@@ -29,11 +28,20 @@ export interface Doors {
   clear(): void;
 }
 
-/** The common name of the verified client certificate; `null` without one. */
-export function nameInCertificate(socket: unknown): string | null {
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return null;
+export type Certificate =
+  | { kind: 'none' }
+  | { kind: 'trusted'; name: string }
+  | { kind: 'untrusted'; problem: string };
+
+/** The certificate the client showed, judged against the client CA; `name` is its common name. */
+export function certificateOf(socket: unknown): Certificate {
+  if (!(socket instanceof TLSSocket) || socket.getPeerX509Certificate() === undefined) {
+    return { kind: 'none' };
+  }
+  if (!socket.authorized) return { kind: 'untrusted', problem: String(socket.authorizationError) };
   const name: unknown = socket.getPeerCertificate().subject?.CN;
-  return typeof name === 'string' ? name : null;
+  if (typeof name === 'string') return { kind: 'trusted', name };
+  return { kind: 'untrusted', problem: 'no common name' };
 }
 
 async function listen(server: Server, { host, port }: Address): Promise<number> {
@@ -67,16 +75,6 @@ export async function openDoors(options: DoorOptions): Promise<Doors> {
     return true;
   }
 
-  function serveTls(socket: TLSSocket): void {
-    if (socket.getPeerX509Certificate() === undefined || socket.authorized) {
-      options.serve(socket);
-      return;
-    }
-    counters.refused_certificate += 1;
-    options.refused(`certificate: ${String(socket.authorizationError)}`);
-    socket.destroy();
-  }
-
   if (mqtt !== undefined) {
     const server = createServer((socket) => {
       if (accept(socket)) options.serve(socket);
@@ -86,7 +84,8 @@ export async function openDoors(options: DoorOptions): Promise<Doors> {
   }
   if (mqtts !== undefined) {
     const { cert, key, client_ca } = mqtts;
-    // A token will do as well: a certificate is asked for, not demanded, and a wrong one is refused above.
+    // A token will do as well, so a certificate is asked for, not demanded. A wrong one is refused by CONNACK,
+    // which tells the station more than a closed socket.
     const ask =
       client_ca === undefined
         ? {}
@@ -94,7 +93,7 @@ export async function openDoors(options: DoorOptions): Promise<Doors> {
     const handshakeTimeout = options.handshake_timeout_ms;
     const server = createTlsServer(
       { cert, key, minVersion: 'TLSv1.2', handshakeTimeout, ...ask },
-      serveTls,
+      options.serve,
     );
     server.on('connection', accept);
     server.on('tlsClientError', () => {
