@@ -13,14 +13,17 @@ export interface LastUse {
 /** A small durable map, one row a card. */
 export interface ReplayTable {
   all(): Iterable<LastUse>;
-  /** Stores `use` and removes the rows of `forget`, in one write that is on the disk when it returns. */
+  /**
+   * Stores `use` and removes the rows of `forget` as one write. It must be on the disk before the door moves: at once,
+   * or with the access event that is written after it and before the relay.
+   */
   replace(use: LastUse, forget: readonly number[]): void;
 }
 
 export interface ReplayGuard {
   /** Whether this sequence, or a later one, has been used within the memory. */
   isReplay(card: number, sequence: number, now: EpochMs): boolean;
-  /** Durable when it returns. */
+  /** As durable as the table's `replace`. Throws what the table throws, and then remembers nothing. */
   remember(card: number, sequence: number, now: EpochMs): void;
   stats(): { cards: number; forgotten_early: number };
 }
