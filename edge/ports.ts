@@ -106,7 +106,7 @@ export interface Outbox {
     after: number,
     limits: { records: number; bytes: number },
   ): OutgoingRead | null;
-  /** Trims up to the acknowledgement. A `through` beyond the head, or problem fork, begins a new epoch. */
+  /** Trims up to an acknowledgement without a problem. A `through` beyond the head, or problem fork, begins a new epoch. */
   acknowledge(ack: Ack): void;
   position(stream: Stream): { epoch: string; acked: number; head: number };
   /** Called when something new can be read. */

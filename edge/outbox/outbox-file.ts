@@ -301,7 +301,8 @@ export class OutboxFile {
 
   /** Bytes in use inside the file; pages freed by trimming count as free. */
   usedBytes(): number {
-    return (Number(pragma(this.#db, 'page_count')) - Number(pragma(this.#db, 'freelist_count'))) * 1024;
+    const pages = Number(this.#sql('PRAGMA page_count').get()?.['page_count']);
+    return (pages - Number(this.#sql('PRAGMA freelist_count').get()?.['freelist_count'])) * 1024;
   }
 
   /** Gives the write-ahead log's space back to the file system. */

@@ -251,7 +251,7 @@ class Store implements OutboxStore {
     if (ack.problem === 'fork' || ack.through > lane.head) {
       return this.#renew(station, ack.stream === 'event' ? STREAMS : ['sample']);
     }
-    if (ack.through <= lane.acked) return;
+    if (ack.problem !== undefined || ack.through <= lane.acked) return; // not an answer to what this outbox holds
     lane.acked = ack.through;
     station.unsaved_acks.add(ack.stream);
     this.#dirty.add(station);

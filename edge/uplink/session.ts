@@ -18,6 +18,8 @@ export interface LaneState {
   head: number;
   /** Everything up to here was sent since the last rewind. */
   sent: number;
+  /** The furthest ever sent in this session: what was not sent cannot be acknowledged, whatever the cloud says it has. */
+  reached: number;
   in_flight: readonly Flight[];
   /** Messages allowed in flight: grows with every answer, shrinks when answers fail to come. */
   window: number;
@@ -90,6 +92,7 @@ export function initialLane(position: { epoch: string; acked: number; head: numb
   return {
     ...position,
     sent: position.acked,
+    reached: position.acked,
     in_flight: [],
     window: WINDOW_FIRST,
     patience_ms: ACK_PATIENCE_MS,
@@ -172,12 +175,14 @@ function position({ epoch, acked, head }: LaneState) {
 
 function moved(lane: LaneState, to: { epoch: string; acked: number; head: number }): LaneState {
   if (to.epoch !== lane.epoch) return initialLane({ epoch: to.epoch, acked: to.acked, head: to.head });
-  return { ...lane, acked: to.acked, head: to.head, sent: Math.max(lane.sent, to.acked) };
+  const { acked, head } = to;
+  return { ...lane, acked, head, sent: Math.max(lane.sent, acked), reached: Math.max(lane.reached, acked) };
 }
 
 function sent(lane: LaneState, last: number, now: MonoMs): LaneState {
   const in_flight = [...lane.in_flight, { last, sent_at: now }];
-  return { ...lane, sent: last, in_flight, due: lane.due ?? ((now + lane.patience_ms) as MonoMs) };
+  const reached = Math.max(lane.reached, last);
+  return { ...lane, sent: last, reached, in_flight, due: lane.due ?? ((now + lane.patience_ms) as MonoMs) };
 }
 
 /** Events go first; samples wait until the cloud has confirmed that this event history is the one it knows. */
@@ -200,26 +205,38 @@ function patience(ms: number): number {
   return Math.max(ACK_PATIENCE_MS, Math.min(ms, ACK_PATIENCE_MAX_MS));
 }
 
-/** Every answer of this epoch goes to the outbox, which alone knows whether it lies beyond its head. */
-function answered(state: UplinkState, ack: Ack, now: MonoMs): UplinkStep {
-  const lane = state.lanes[ack.stream];
-  if (ack.epoch !== lane.epoch) return stay(state);
-  const confirmed = state.confirmed || (ack.stream === 'event' && ack.problem !== 'fork');
-  const next = { ...withLane(state, ack.stream, laneAnswered(lane, ack, now)), confirmed };
-  return { next, effects: [{ e: 'acknowledge', ack }] };
+/**
+ * Only what the cloud compared with its own history is acknowledged: not the position it names when it refuses a message,
+ * and not what this session has not sent. Both may belong to another history (a restored disk), which shows as a fork
+ * when it is sent. Whether an answer lies beyond its head only the outbox knows.
+ */
+function answered(state: UplinkState, whole: Ack, now: MonoMs): UplinkStep {
+  const lane = state.lanes[whole.stream];
+  if (whole.epoch !== lane.epoch) return stay(state);
+  const foreign = whole.problem === 'fork' || whole.through > lane.head;
+  const ack = foreign ? whole : { ...whole, through: Math.min(whole.through, lane.reached) };
+  const confirmed = state.confirmed || (ack.stream === 'event' && !foreign);
+  const next = { ...withLane(state, ack.stream, foreign ? lane : laneAnswered(lane, ack, now)), confirmed };
+  return foreign || ack.problem === undefined ? { next, effects: [{ e: 'acknowledge', ack }] } : sendNext(next);
 }
 
 function laneAnswered(lane: LaneState, ack: Ack, now: MonoMs): LaneState {
-  if (ack.problem === 'fork' || ack.through > lane.head) return lane; // a new epoch follows
-  const next = ack.through > lane.acked ? advanced(lane, ack.through, now) : lane;
-  if (ack.problem === 'refused') {
-    const patience_ms = patience(next.patience_ms * 2);
-    return { ...rewind(next), held: true, window: 1, patience_ms, due: (now + next.patience_ms) as MonoMs };
+  switch (ack.problem) {
+    case undefined:
+      return ack.through > lane.acked ? advanced(lane, ack.through, now) : lane;
+    case 'refused': {
+      const due = (now + lane.patience_ms) as MonoMs;
+      return { ...rewind(lane), held: true, window: 1, patience_ms: patience(lane.patience_ms * 2), due };
+    }
+    case 'gap':
+      if (ack.through < lane.acked) return { ...lane, regressed: true };
+      if (lane.rewound_at === ack.through || lane.sent <= ack.through) return lane;
+      return { ...rewind(lane), rewound_at: ack.through, window: Math.max(1, Math.floor(lane.window / 2)) };
+    case 'fork':
+      return lane; // a new epoch follows
+    default:
+      return ack.problem satisfies never;
   }
-  if (ack.problem !== 'gap') return next;
-  if (ack.through < next.acked) return { ...next, regressed: true };
-  if (next.rewound_at === ack.through || next.sent === ack.through) return next;
-  return { ...rewind(next), rewound_at: ack.through, window: Math.max(1, Math.floor(next.window / 2)) };
 }
 
 function advanced(lane: LaneState, through: number, now: MonoMs): LaneState {

@@ -1,0 +1,60 @@
+/** Simulated time without waiting: timers fire in order, synchronously; only promises that are due settle in between. */
+import { epochMs, monoMs, type Clock, type MonoMs } from '@waystation/runtime/clock';
+
+interface Due {
+  at: number;
+  order: number;
+  wake: () => void;
+}
+
+export class SimClock {
+  #now = 0;
+  #order = 0;
+  #due: Due[] = [];
+
+  get now(): MonoMs {
+    return monoMs(this.#now);
+  }
+
+  /** A view for one life of a part: `alive` false, and its timers never fire again. */
+  clockFor(alive: () => boolean): Clock {
+    const clock: Clock = {
+      wall: () => epochMs(1_780_000_000_000 + this.#now),
+      mono: () => this.now,
+      after: (delay_ms, wake) => this.after(delay_ms, () => alive() && wake()),
+      every: () => {
+        throw new Error('not simulated');
+      },
+      sleep: (delay_ms) => new Promise((resolve) => void clock.after(delay_ms, resolve)),
+    };
+    return clock;
+  }
+
+  after(delay_ms: number, wake: () => void): { stop(): void } {
+    const entry = { at: this.#now + Math.max(0, delay_ms), order: this.#order++, wake };
+    const index = this.#due.findLastIndex((due) => due.at <= entry.at);
+    this.#due.splice(index + 1, 0, entry);
+    return {
+      stop: () => {
+        const index = this.#due.indexOf(entry);
+        if (index >= 0) this.#due.splice(index, 1);
+      },
+    };
+  }
+
+  /** Fires timers until `until()` holds or `end_ms` is reached; false at the end. */
+  async run(end_ms: number, until: () => boolean = () => false): Promise<boolean> {
+    while (!until()) {
+      const next = this.#due[0];
+      if (!next || next.at > end_ms) {
+        this.#now = end_ms;
+        return until();
+      }
+      this.#due.shift();
+      this.#now = next.at;
+      next.wake();
+      for (let turn = 0; turn < 8; turn += 1) await null;
+    }
+    return true;
+  }
+}
