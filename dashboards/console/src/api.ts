@@ -104,8 +104,9 @@ export const api = {
       reason,
     }),
   command: (id: string) => call<CommandState>('GET', `/commands/${encodeURIComponent(id)}`),
-  organisations: (parent?: number, signal?: AbortSignal) =>
-    call<OrganisationRow[]>('GET', `/organisations${query({ parent })}`, undefined, signal),
+  /** The organisations right below this one. */
+  organisations: (parent: number, signal?: AbortSignal) =>
+    call<OrganisationRow[]>('GET', `/organisations/${parent}/children`, undefined, signal),
   usage: (organisation: number | undefined, from: string, to: string, signal?: AbortSignal) =>
     call<UsageDay[]>('GET', `/usage/daily${query({ organisation, from, to })}`, undefined, signal),
 };

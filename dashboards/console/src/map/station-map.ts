@@ -87,6 +87,8 @@ export class StationMap {
   #states: Uint8Array = new Uint8Array(0);
   #shown: ReadonlySet<StationStatus> = new Set(STATUSES);
   #selected = -1;
+  /** What `show` was last asked for; repeated when the size changes. */
+  #place = '';
   #transform: ZoomTransform = zoomIdentity;
   #moving = false;
   #colours: MapColours | null = null;
@@ -165,6 +167,7 @@ export class StationMap {
         [width, height],
       ]);
     this.setStations(this.#stations);
+    this.show(this.#place);
   }
 
   setStations(stations: MapStations): void {
@@ -206,6 +209,8 @@ export class StationMap {
 
   /** Moves to a city (4 digits), a county (6 digits) or, with an empty code, the whole province. */
   show(adcode: string): void {
+    this.#place = adcode;
+    if (this.#width === 0) return;
     const inside = this.#counties.filter(
       (county) => county.adcode.startsWith(adcode) || county.city.startsWith(adcode.padEnd(6, '0')),
     );

@@ -76,9 +76,12 @@ export function Overview() {
     queryFn: ({ signal }) => api.stationIndex(signal),
     staleTime: Infinity,
   });
+  const session = useQuery({ queryKey: ['session'], queryFn: api.session, staleTime: Infinity });
+  const own = session.data?.organisation;
   const cities = useQuery({
-    queryKey: ['cities'],
-    queryFn: ({ signal }) => api.organisations(undefined, signal),
+    queryKey: ['organisations', own],
+    queryFn: ({ signal }) => api.organisations(own ?? 0, signal),
+    enabled: own !== undefined,
     staleTime: Infinity,
   });
   const [highlight, setHighlight] = useState(-1);
@@ -96,9 +99,7 @@ export function Overview() {
     [index.data, states, revision, filter.search, filter.place, filter.kind, filter.status],
   );
   if (index.isError) return <Failure error={index.error} retry={() => void index.refetch()} />;
-  const places = (cities.data ?? [])
-    .filter((city) => city.level === 'city')
-    .map((city) => ({ value: city.adcode, label: city.name }));
+  const places = (cities.data ?? []).map((city) => ({ value: city.adcode, label: city.name }));
   const filtered =
     filter.search !== '' || filter.place !== '' || filter.kind !== '' || filter.status !== '';
 
@@ -138,7 +139,7 @@ export function Overview() {
               set({ search: event.currentTarget.value || undefined } as OverviewSearch)
             }
           />
-          <Group gap="xs" grow>
+          <div className="filter-pair">
             <Select
               aria-label={text.choose_city}
               placeholder={text.all_cities}
@@ -158,7 +159,7 @@ export function Overview() {
                 { value: 'M', label: text.kind_short.M },
               ]}
             />
-          </Group>
+          </div>
           <Group justify="space-between" mih={30}>
             <span aria-live="polite">{text.stations_found(number(rows.length))}</span>
             {filtered && (

@@ -34,7 +34,7 @@ function Door({ station }: { station: StationDetail }) {
         {text.door}
       </Title>
       <dl className="facts">
-        <dt>{text.door}</dt>
+        <dt>{text.inside_now}</dt>
         <dd data-portal={station.portal}>
           {station.portal ? text.portal[station.portal] : text.status.unknown}
         </dd>
@@ -77,9 +77,7 @@ function Equipment({ station }: { station: StationDetail }) {
         ))}
         {station.clock && <dd>{text.clock[station.clock]}</dd>}
         <dt>{text.address}</dt>
-        <dd>
-          {station.city_name} {station.county_name} {station.address}
-        </dd>
+        <dd>{station.address}</dd>
         <dt>{text.code}</dt>
         <dd className="code">{station.code}</dd>
       </dl>

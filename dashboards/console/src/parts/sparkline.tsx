@@ -20,13 +20,16 @@ export function Sparkline({
   const scheme = useComputedColorScheme('light');
   const values = points.map(([, value]) => value);
   const least = Math.min(...values);
-  const spread = Math.max(...values) - least || 1;
+  const spread = Math.max(...values) - least;
   const x = (at: number) => ((at - from) / (to - from)) * WIDTH;
-  const y = (value: number) => HEIGHT - 4 - ((value - least) / spread) * (HEIGHT - 8);
+  const y = (value: number) =>
+    spread === 0 ? HEIGHT / 2 : HEIGHT - 4 - ((value - least) / spread) * (HEIGHT - 8);
   const path = points
     .map(([at, value], i) => {
       const before = points[i - 1];
-      return `${before && at - before[0] <= GAP_MS ? 'L' : 'M'}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
+      const joined = before !== undefined && at - before[0] <= GAP_MS;
+      // A line of no length with a round cap is a dot: a lonely value shows too.
+      return `${joined ? 'L' : 'M'}${x(at).toFixed(1)} ${y(value).toFixed(1)}${joined ? '' : 'h0'}`;
     })
     .join('');
   return (
@@ -41,7 +44,7 @@ export function Sparkline({
         d={path}
         fill="none"
         stroke={scheme === 'dark' ? '#74c0fc' : '#1864ab'}
-        strokeWidth="1.5"
+        strokeWidth="2"
         strokeLinecap="round"
         vectorEffect="non-scaling-stroke"
       />
