@@ -10,7 +10,6 @@ import {
   type FastifyPluginAsyncZod,
 } from 'fastify-type-provider-zod';
 import { Problem } from '@waystation/protocol/api';
-import type { Clock } from '@waystation/runtime/clock';
 import { Fault } from '@waystation/runtime/fault';
 import type { Log } from '@waystation/runtime/log';
 import type { Access } from './accounts/access.ts';
@@ -23,7 +22,6 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const HEARTBEAT_MS = 15_000;
 
 export interface ServerParts {
-  clock: Clock;
   log: Log;
   version: string;
   behind_proxy: boolean;
@@ -75,6 +73,8 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
+  // JSON or nothing; a feature adds what else it takes.
+  app.removeContentTypeParser('text/plain');
   answerProblems(app, parts);
   observeAnswers(app, parts);
   // Behind a proxy that ends TLS it is the proxy's part to promise HTTPS for ever.

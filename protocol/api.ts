@@ -164,24 +164,27 @@ export const UsageDay = z
 export type UsageDay = z.output<typeof UsageDay>;
 
 /**
- * GET /api/v1/live, server-sent events. `id:` is the sequence; after a break the browser sends Last-Event-ID and
- * nothing is missed; too old an id is answered with `resync` (fetch the states again).
+ * GET /api/v1/live, unnamed server-sent events. `id:` is the sequence; after a break the browser sends Last-Event-ID and
+ * nothing is missed; too old an id is answered with `resync` (fetch the states again). The first connect may say
+ * `?after=` with the `sequence` of StationStates.
  */
-export const LiveMessage = z.discriminatedUnion('type', [
-  z.strictObject({
-    type: z.literal('hello'),
-    sequence: z.int(),
-    server_at: z.number(),
-    version: z.string(),
-  }),
-  z.strictObject({ type: z.literal('resync') }),
-  /** Every 15 s without an id, so that a page can tell a quiet line from a dead one. */
-  z.strictObject({ type: z.literal('beat'), server_at: z.number() }),
-  /** Coalesced to one a second: pairs of index and status digit. */
-  z.strictObject({ type: z.literal('states'), changes: z.array(z.tuple([z.int(), z.int()])) }),
-  z.strictObject({ type: z.literal('event'), event: EventLine }),
-  z.strictObject({ type: z.literal('command'), command: CommandState }),
-]);
+export const LiveMessage = z
+  .discriminatedUnion('type', [
+    z.strictObject({
+      type: z.literal('hello'),
+      sequence: z.int(),
+      server_at: z.number(),
+      version: z.string(),
+    }),
+    z.strictObject({ type: z.literal('resync') }),
+    /** Every 15 s without an id, so that a page can tell a quiet line from a dead one. */
+    z.strictObject({ type: z.literal('beat'), server_at: z.number() }),
+    /** Coalesced to one a second: pairs of index and status digit. */
+    z.strictObject({ type: z.literal('states'), changes: z.array(z.tuple([z.int(), z.int()])) }),
+    z.strictObject({ type: z.literal('event'), event: EventLine }),
+    z.strictObject({ type: z.literal('command'), command: CommandState }),
+  ])
+  .meta({ id: 'LiveMessage' });
 export type LiveMessage = z.output<typeof LiveMessage>;
 
 /** POST /api/v1/members: makes a member and, with a holder key, the card. For the command-line issuer; role administrator. */

@@ -91,7 +91,7 @@ export function createCommandDesk(parts: {
   db: Kysely<Schema>;
   clock: Clock;
   gateways: Gateways;
-  publish(message: HubMessage): void;
+  publish: (message: HubMessage) => void;
 }): CommandDesk {
   const { db, clock, gateways, publish } = parts;
 

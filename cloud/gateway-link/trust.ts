@@ -54,7 +54,8 @@ export async function catchUp(parts: {
   db: Kysely<Schema>;
   gateways: Gateways;
   published: TrustVersions;
-  gateway: string | 'all';
+  /** `null`: every gateway. */
+  gateway: string | null;
 }): Promise<number> {
   const { db, gateways, published, gateway } = parts;
   const key_set_version = sql<number>`coalesce(state.key_set_version, 0)`;
@@ -72,7 +73,7 @@ export async function catchUp(parts: {
         eb(status_list_version, '<', published.status_list_version),
       ]),
     );
-  if (gateway !== 'all') query = query.where('presence.gateway', '=', gateway);
+  if (gateway !== null) query = query.where('presence.gateway', '=', gateway);
   const rows = await query.orderBy('station.id').execute();
   for (const { code, gateway, ...has } of rows)
     gateways.need(gateway, code, needOf(has, published));

@@ -31,7 +31,11 @@ export async function openPublishedTrust(parts: {
 }): Promise<PublishedTrust> {
   const { db, clock, keys } = parts;
   const now_s = () => Math.floor(clock.wall() / 1000);
-  let list: Published & { body: Uint8Array } = { version: 0, issued_at_s: 0, body: new Uint8Array() };
+  let list: Published & { body: Uint8Array } = {
+    version: 0,
+    issued_at_s: 0,
+    body: new Uint8Array(),
+  };
 
   async function bump(trx: Transaction<Schema>): Promise<void> {
     // The first writer makes the row, the others wait for it: no version is given twice.

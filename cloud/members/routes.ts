@@ -13,7 +13,7 @@ export function memberRoutes(parts: {
   desk: CardDesk;
   access: Access;
   /** A new status list is out. */
-  published(): void;
+  published: () => void;
 }): FastifyPluginAsyncZod {
   const { desk, access, published } = parts;
   return async (app) => {

@@ -6,7 +6,7 @@ export interface Reading {
   name: string;
   help: string;
   kind: 'counter' | 'gauge';
-  read(): number;
+  read: () => number;
 }
 
 export interface Metrics {

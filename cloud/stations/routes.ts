@@ -39,7 +39,7 @@ export interface StationParts {
   board: StatusBoard;
   telemetry: TelemetryStore;
   /** Number of the newest live message. */
-  sequence(): number;
+  sequence: () => number;
 }
 
 const tags = ['stations'];

@@ -27,7 +27,7 @@ export function createStationWatch(parts: {
   board: StatusBoard;
   clock: Clock;
   log: Log;
-  publish(message: HubMessage): void;
+  publish: (message: HubMessage) => void;
 }): StationWatch {
   const { db, directory, board, clock, publish } = parts;
   const outage = outageLog(
