@@ -58,6 +58,10 @@ interface Frame {
   text: string;
 }
 
+function spanOf(record: StationRecord): number {
+  return 'span' in record ? (record.span ?? 1) : 1;
+}
+
 export class World {
   readonly clock = new SimClock();
   readonly random: () => number;
@@ -159,7 +163,7 @@ export class World {
       epoch: message.epoch,
       first: message.first,
       previous_hash: message.previous_hash,
-      records: records.map((record) => ({ span: 'span' in record ? (record.span ?? 1) : 1, json: JSON.stringify(record) })),
+      records: records.map((record) => ({ span: spanOf(record), json: JSON.stringify(record) })),
     });
     this.#cursors.set(key, step.cursor);
     this.counts.messages += 1;
@@ -169,7 +173,9 @@ export class World {
     if (verdict === 'fork') this.counts.forks += 1;
     if (verdict === 'known') this.counts.known += 1;
     const problem = verdict === 'take' || verdict === 'known' ? undefined : verdict;
-    const through = throughOf(step.cursor, message.epoch);
+    // Never more than this message proved: what lies behind it may differ at a station whose disk was put back.
+    const last = message.first - 1 + records.reduce((sum, record) => sum + spanOf(record), 0);
+    const through = Math.min(throughOf(step.cursor, message.epoch), last);
     return JSON.stringify({ stream, epoch: message.epoch, through, ...(problem ? { problem } : {}) });
   }
 
@@ -180,7 +186,6 @@ export class World {
   }
 
   private store(key: string, epoch: string, first: number, first_seq: number, taken: StationRecord[], skipped: StationRecord[]): void {
-    const spanOf = (record: StationRecord) => ('span' in record ? (record.span ?? 1) : 1);
     const rows = this.rows.get(key) ?? [];
     this.rows.set(key, rows);
     let end = first - 1 + skipped.reduce((sum, record) => sum + spanOf(record), 0);
