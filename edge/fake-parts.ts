@@ -2,8 +2,12 @@
 import type { Denial } from '@waystation/protocol/access';
 import type { ClockQuality, EventRecord, SampleRecord } from '@waystation/protocol/records';
 import type { Stream } from '@waystation/protocol/topics';
-import { type EpochMs, type FakeClock, monoMs } from '@waystation/runtime/clock';
+import { type StationKind, stationCode } from '@waystation/protocol/station-code';
+import { type FakeClock, fakeClock, monoMs } from '@waystation/runtime/clock';
 import { Fault } from '@waystation/runtime/fault';
+import { silentLog } from '@waystation/runtime/log';
+import { prng } from '@waystation/runtime/prng';
+import { type Agent, AGENT_DEFAULTS, type AgentOptions, createAgent } from './agent.ts';
 import type { DurableTable } from './outbox/durable-table.ts';
 import type {
   CardVerdict,
@@ -126,16 +130,19 @@ export interface FakeOutbox extends Outbox {
   readonly events: EventRecord[];
   readonly samples: SampleRecord[];
   disk: 'works' | 'full';
+  /** How long an event takes to become durable. */
+  fsync_ms: number;
 }
 
-/** Every event takes `fsync_ms` to become durable; none leaves. */
-export function fakeOutbox(clock: FakeClock, diary: Diary, fsync_ms = 2): FakeOutbox {
+/** Nothing leaves it. */
+export function fakeOutbox(clock: FakeClock, diary: Diary): FakeOutbox {
   const outbox: FakeOutbox = {
     events: [],
     samples: [],
     disk: 'works',
+    fsync_ms: 2,
     async appendEvent(record) {
-      await clock.sleep(fsync_ms);
+      await clock.sleep(outbox.fsync_ms);
       if (outbox.disk === 'full') throw new Fault('OUTBOX_FULL');
       outbox.events.push(record);
       diary.push(`record ${describeEvent(record)}`);
@@ -205,11 +212,62 @@ export const noTransport: UplinkTransport = {
 
 export function fakeStamp(clock: FakeClock, quality: { now: ClockQuality }) {
   return () => ({
-    at: clock.wall() as EpochMs as number,
+    at: clock.wall() as number,
     mono: clock.mono() as number,
     boot: '0badb007',
     clock: quality.now,
   });
+}
+
+export interface FakeStation {
+  agent: Agent;
+  clock: FakeClock;
+  io: FakeIo;
+  reader: FakeReader;
+  outbox: FakeOutbox;
+  tables: AgentOptions['tables'];
+  quality: { now: ClockQuality };
+  /** Empty when the station has started and is calm. */
+  diary: Diary;
+}
+
+/** A station on fakes, started, its contacts known. The same `clock` and `tables` again: a restart. */
+export async function fakeStation(
+  options: Partial<AgentOptions> & { kind?: StationKind; clock?: FakeClock } = {},
+): Promise<FakeStation> {
+  const clock = options.clock ?? fakeClock();
+  const diary: Diary = [];
+  const quality: FakeStation['quality'] = { now: 'synced' };
+  const io = fakeIo(clock, diary);
+  const reader = fakeReader(clock, diary);
+  const outbox = fakeOutbox(clock, diary);
+  const tables = options.tables ?? { door: fakeTable(), orders: fakeTable() };
+  const agent = createAgent({
+    station: stationCode('370102001', options.kind ?? 'W', 1),
+    settings: AGENT_DEFAULTS,
+    io,
+    reader,
+    verifier: fakeVerifier(diary),
+    trust: noTrust,
+    outbox,
+    transport: noTransport,
+    stamp: fakeStamp(clock, quality),
+    watchClock: () => ({ stop: () => undefined }),
+    random: prng(1),
+    log: silentLog,
+    software: 'test',
+    ...options,
+    tables,
+    clock,
+  });
+  agent.start();
+  io.device('controller', true);
+  io.device('environment', true);
+  reader.online(true);
+  io.set({});
+  await clock.advance(5_000);
+  diary.length = 0;
+  return { agent, clock, io, reader, outbox, tables, quality, diary };
 }
 
 export const noTrust: TrustStore = {

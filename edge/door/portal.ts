@@ -181,6 +181,8 @@ function absorb(
       return absorbContacts(portal, input.contacts, now, settings);
     case 'busLost':
       portal.contacts = null;
+      // Nobody sees who uses it now: a grant does not wait in the dark for the controller to come back.
+      portal.release_until = NEVER;
       portal.moving = null;
       portal.mismatch_since = null;
       return false;

@@ -20,7 +20,7 @@ export interface RoomSettings {
 
 export const ROOM_DEFAULTS: RoomSettings = {
   entry_ms: 20_000,
-  vacant_ms: 15_000,
+  vacant_ms: 30_000,
   unseen_ms: 300_000,
   session_ms: 30 * 60_000,
   welfare_ms: 45 * 60_000,
