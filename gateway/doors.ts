@@ -96,8 +96,10 @@ export async function openDoors(options: DoorOptions): Promise<Doors> {
       options.serve,
     );
     server.on('connection', accept);
-    server.on('tlsClientError', () => {
+    server.on('tlsClientError', (_error, socket) => {
       counters.refused_handshake += 1;
+      // Node only tells of a handshake that took too long: it leaves the socket open.
+      socket.destroy();
     });
     ports.mqtts = await listen(server, mqtts);
     servers.push(server);
