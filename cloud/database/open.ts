@@ -63,6 +63,7 @@ function postgresPool(url: string, connections_max: number): pg.Pool {
     pipeline: true,
     application_name: 'waystation',
     statement_timeout: 60_000,
+    query_timeout: 75_000, // a server that is gone without a word
     idle_in_transaction_session_timeout: 60_000,
   });
 }
