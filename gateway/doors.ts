@@ -62,6 +62,16 @@ export async function openDoors(options: DoorOptions): Promise<Doors> {
   const ports: Record<string, number> = {};
   let open = true;
 
+  async function openDoor(server: Server, address: Address): Promise<number> {
+    const port = await listen(server, address);
+    // Out of file descriptors: whoever knocked must knock again, those inside stay.
+    server.on('error', () => {
+      counters.refused_accept += 1;
+    });
+    servers.push(server);
+    return port;
+  }
+
   function accept(socket: Socket): boolean {
     if (!open || sockets.size >= options.connections_max) {
       counters.refused_connection_limit += 1;
@@ -79,8 +89,7 @@ export async function openDoors(options: DoorOptions): Promise<Doors> {
     const server = createServer((socket) => {
       if (accept(socket)) options.serve(socket);
     });
-    ports.mqtt = await listen(server, mqtt);
-    servers.push(server);
+    ports.mqtt = await openDoor(server, mqtt);
   }
   if (mqtts !== undefined) {
     const { cert, key, client_ca } = mqtts;
@@ -101,8 +110,7 @@ export async function openDoors(options: DoorOptions): Promise<Doors> {
       // Node only tells of a handshake that took too long: it leaves the socket open.
       socket.destroy();
     });
-    ports.mqtts = await listen(server, mqtts);
-    servers.push(server);
+    ports.mqtts = await openDoor(server, mqtts);
   }
   return {
     ports,

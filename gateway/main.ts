@@ -48,5 +48,6 @@ try {
 } catch (error) {
   if (!isFault(error)) throw error;
   process.stderr.write(`gateway: ${error.message}\n${error.operator}\n`);
-  process.exitCode = 2;
+  // Not exitCode: a door that did open would keep the process alive.
+  process.exit(2);
 }

@@ -6,6 +6,7 @@ const COUNTERS = {
   sessions: ['sessions_total', '', 'MQTT sessions authenticated.'],
   takeovers: ['takeovers_total', '', 'Sessions ended because the same station connected again.'],
   refused_connection_limit: ['refused_total', 'reason="connection_limit"', 'Refusals by reason.'],
+  refused_accept: ['refused_total', 'reason="accept"', 'Refusals by reason.'],
   refused_connect_timeout: ['refused_total', 'reason="connect_timeout"', 'Refusals by reason.'],
   refused_handshake: ['refused_total', 'reason="handshake"', 'Refusals by reason.'],
   refused_credential: ['refused_total', 'reason="credential"', 'Refusals by reason.'],
