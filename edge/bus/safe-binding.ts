@@ -1,4 +1,5 @@
 /** A serial port straight on serialport's native binding, without the traps of its stream: no queue, no silent reopening. */
+import assert from 'node:assert/strict';
 import { readSync, writeSync } from 'node:fs';
 import { autoDetect } from '@serialport/bindings-cpp';
 import { Fault } from '@waystation/runtime/fault';
@@ -68,23 +69,19 @@ export async function openPort(options: SerialOptions, on: PortListeners): Promi
   };
 }
 
-async function openBinding(options: SerialOptions) {
+async function openBinding({ path, baud, parity = 'none' }: SerialOptions) {
   try {
-    const binding = autoDetect();
-    const port = await binding.open({
-      path: options.path,
-      baudRate: options.baud,
-      parity: options.parity ?? 'none',
-    });
-    if (!('poller' in port))
-      throw new Fault('SERIAL_OPEN_FAILED', {
-        path: options.path,
-        problem: 'this system has no pollable ports',
-      });
-    await port.flush();
-    return port;
+    const port = await autoDetect().open({ path, baudRate: baud, parity });
+    try {
+      await port.flush(); // what came before is not for us
+      assert('poller' in port, 'the agent runs on Linux and macOS, where ports can be polled');
+      return port;
+    } catch (error) {
+      await port.close();
+      throw error;
+    }
   } catch (cause) {
-    throw new Fault('SERIAL_OPEN_FAILED', { path: options.path, problem: message(cause) }, cause);
+    throw new Fault('SERIAL_OPEN_FAILED', { path, problem: message(cause) }, cause);
   }
 }
 

@@ -149,6 +149,17 @@ describe('the release time', () => {
     expect(writes(slave.requests)).toBe(2);
   });
 
+  test('is not believed by its echo', async () => {
+    const { clock, slave, controller, io } = station();
+    slave.always((reply, request) => {
+      controller.holding[0] = 30; // it answers the write and forgets it
+      return honest(reply, request);
+    });
+    io.start();
+    await clock.advance(3500);
+    expect(writes(slave.requests)).toBe(5);
+  });
+
   test('is tried again until the controller has it', async () => {
     const { clock, slave, controller, io } = station();
     slave.always((reply, request) =>

@@ -83,12 +83,10 @@ export function serialReader(
 /** Online while its line is open; a scanner that only speaks when it sees a code cannot be asked. Tells every change once. */
 function readerPresence({ line, clock, log }: SerialReaderOptions) {
   const listeners: ((online: boolean, reason: string) => void)[] = [];
-  let told: boolean | null = null;
   let waiting: Timer | null = null;
   let started = false;
   const tell = (online: boolean, reason: string) => {
-    if (!started || told === online) return;
-    told = online;
+    if (!started) return;
     waiting?.stop();
     log(online ? 'info' : 'warn', online ? 'device.online' : 'device.lost', {
       device: 'reader',

@@ -153,6 +153,32 @@ describe('the field bus', () => {
   });
 });
 
+test('a port that is not there is looked for until it is, and said once', async () => {
+  const link = join(directory.path, 'later');
+  const said: string[] = [];
+  const signal = signals<'lost' | 'restored'>();
+  const line = serialLine({ path: link, baud: BAUD }, clock, random, (_, event, facts) => {
+    said.push(`${event} ${facts?.['reason'] ?? ''}`);
+    signal.tell(event === 'serial.lost' ? 'lost' : 'restored');
+  });
+  await signal.next('lost');
+  await clock.sleep(400); // several attempts
+  const restored = signal.next('restored');
+  const pty = openPty({ link });
+  await restored;
+  expect(line.isOpen).toBe(true);
+  expect(said).toEqual([expect.stringMatching(/^serial.lost .*No such file/), 'serial.restored ']);
+  const second = serialLine({ path: link, baud: BAUD }, clock, random, (_, _event, facts) => {
+    said.push(String(facts?.['reason']));
+    signal.tell('lost');
+  });
+  await signal.next('lost');
+  expect(said.at(-1)).toMatch(/lock/i); // two agents on one port: the second one is refused
+  await second.close();
+  await line.close();
+  pty.close();
+});
+
 describe('the reader', () => {
   const BASE45 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:';
 
