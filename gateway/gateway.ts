@@ -181,10 +181,8 @@ export async function startGateway(
     ports: { ...stations.ports, http: health.port },
     counters,
     async stop() {
-      presence.stop();
       stations.deafen();
-      await commands.stop();
-      await batcher.stop();
+      await Promise.all([presence.stop(), commands.stop(), batcher.stop()]);
       await stations.stop();
       await health.stop();
       cloud.close();

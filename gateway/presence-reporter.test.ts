@@ -89,11 +89,24 @@ test('after stop nobody is declared dead', async () => {
   const { clock, reports, reporter } = subject();
   reporter.note(station(1), birth('a'));
   await clock.advance(1_000);
-  reporter.stop();
+  await reporter.stop();
   reporter.note(station(1), death('a'));
   reporter.note(station(1), { input: 'closed', session: session('a') });
   await clock.advance(10_000);
   expect(reports).toEqual([['1 online']]);
+});
+
+test('stop tells what was collected, and asks an absent cloud once only', async () => {
+  const { reports, reporter, cloud, counters } = subject();
+  reporter.note(station(1), birth('a'));
+  await reporter.stop();
+  expect(reports).toEqual([['1 online']]);
+  const other = subject();
+  other.cloud.away = true;
+  other.reporter.note(station(1), birth('a'));
+  await other.reporter.stop();
+  expect([cloud.away, counters.presence_reports_failed]).toEqual([false, 0]);
+  expect([other.counters.presence_reports_failed, other.reporter.unreported]).toEqual([1, 1]);
 });
 
 test('a change that comes while a report is under way is told after it', async () => {

@@ -22,8 +22,11 @@ export interface PresenceReporterOptions {
 
 export interface PresenceReporter {
   note(station: StationCode, event: PresenceInput): void;
-  /** From now on silence: connections end by this gateway's own doing, their stations are not dead. */
-  stop(): void;
+  /**
+   * Notes nothing more, since connections now end by this gateway's own doing and their stations are not dead.
+   * Tells what was collected before, in one last attempt.
+   */
+  stop(): Promise<void>;
   readonly online: number;
   readonly unreported: number;
 }
@@ -38,22 +41,19 @@ export function createPresenceReporter(options: PresenceReporterOptions): Presen
   const unreported = new Map<StationCode, Change>();
   const stopped = new AbortController();
   let online = 0;
-  let running = false;
+  let running: Promise<void> | null = null;
 
   function keep(station: StationCode, presence: StationPresence): void {
     counters.presence_changes += 1;
     unreported.set(station, { station, seen_at: clock.wall(), presence });
-    if (!running) {
-      running = true;
-      void report();
-    }
+    running ??= report();
   }
 
   /** Posts until nothing is left; the only retry of presence, since nobody else will repeat it. */
   async function report(): Promise<void> {
     let pauses = backoff(options.random, options.pauses);
     await clock.sleep(options.collect_ms, stopped.signal);
-    while (unreported.size > 0 && !stopped.signal.aborted) {
+    while (unreported.size > 0) {
       const changes = [...unreported.values()].slice(0, CHANGES_MAX);
       try {
         await options.post({ gateway: options.gateway, changes });
@@ -65,10 +65,11 @@ export function createPresenceReporter(options: PresenceReporterOptions): Presen
         }
       } catch {
         counters.presence_reports_failed += 1;
+        if (stopped.signal.aborted) break;
         await clock.sleep(pauses.next().value, stopped.signal);
       }
     }
-    running = false;
+    running = null;
   }
 
   return {
@@ -85,8 +86,9 @@ export function createPresenceReporter(options: PresenceReporterOptions): Presen
       if (report !== null) keep(station, report);
       else if (event.input === 'published') counters.presence_ignored += 1;
     },
-    stop() {
+    async stop() {
       stopped.abort();
+      await running;
     },
     get online() {
       return online;
