@@ -125,11 +125,17 @@ function openWriteApi(influx: InfluxDB, options: InfluxOptions): WriteApi {
     maxBatchBytes: 1_000_000_000,
     flushInterval: 0,
     maxRetries: 0,
+    // On the same machine compressing only costs: twice the client's CPU, a third of the rate.
+    gzipThreshold: isLoopback(options.url) ? Number.MAX_SAFE_INTEGER : 1_000,
   });
   if (options.flavour === 1) {
     api.path = `/write?db=${encodeURIComponent(options.database)}&precision=ms`;
   }
   return api;
+}
+
+function isLoopback(url: string): boolean {
+  return ['127.0.0.1', 'localhost', '[::1]'].includes(new URL(url).hostname);
 }
 
 /** Halves a refused batch until the points at fault stand alone: what is stored twice is stored once. */
