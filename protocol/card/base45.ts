@@ -25,7 +25,6 @@ export function encodeBase45(bytes: Uint8Array): string {
  * a group above its range (65535 for three characters, 255 for two), a lone last character. Never trims.
  */
 export function decodeBase45(text: string): Uint8Array | null {
-  if (text.length % 3 === 1) return null;
   const bytes = new Uint8Array(Math.floor(text.length / 3) * 2 + (text.length % 3 === 2 ? 1 : 0));
   let written = 0;
   for (let at = 0; at < text.length; at += 3) {
@@ -33,6 +32,7 @@ export function decodeBase45(text: string): Uint8Array | null {
     const first = valueAt(text, at);
     const second = valueAt(text, at + 1);
     const third = pair ? 0 : valueAt(text, at + 2);
+    // A lone last character fails here too: its partners are not there.
     if (first === INVALID || second === INVALID || third === INVALID) return null;
     const value = first + second * 45 + third * 2025;
     if (value > (pair ? 0xff : 0xffff)) return null;

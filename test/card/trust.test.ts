@@ -73,6 +73,21 @@ describe('key set', () => {
   });
 });
 
+test('a kid that comes to stand for another key takes the remembered cards with it', () => {
+  const member = world.member();
+  expect(outcome(world.verify(present(member, 1)))).toBe('valid');
+  const { key_set } = world.keys.keySet();
+  const keys = key_set.keys.map((key) =>
+    key.use === 'card' ? { ...key, point: stranger.point } : key,
+  );
+  const root = nodeSigner(
+    readFileSync(join(world.directory, 'keys/root-current.private.pem'), 'utf8'),
+  );
+  const draft = draftKeySet(root.kid, { ...key_set, version: 2, keys });
+  expect(world.trust.applyKeySet(draft.finish(root.sign(draft.to_be_signed)))).toBe(true);
+  expect(outcome(world.verify(present(member, 2)))).toBe('badIssuerSignature');
+});
+
 describe('status list', () => {
   const revokedAt = (station: World, index: number) =>
     outcome(station.verify(present(station.member({ index }), 1))) === 'revoked';
