@@ -71,6 +71,7 @@ test('reads every unit, sets the release time, releases and engages the lock', a
     log: silentLog,
     baud: 115_200,
     release_ms: 5000,
+    reply_timeout_ms: 5000, // a busy test machine is not a fault of the line
   });
   let inputs: Inputs | null = null;
   const readings: Partial<Record<MeasurementName, Reading>> = {};
@@ -93,9 +94,9 @@ test('reads every unit, sets the release time, releases and engages the lock', a
   await slave.saw(/\{"register":0,"value":50\}/);
 
   let sent = 0;
-  await io.setLockRelease(true, { expire_ms: 1000, sent: () => (sent += 1) });
+  await io.setLockRelease(true, { expire_ms: 10_000, sent: () => (sent += 1) });
   await slave.saw(/\{"coil":0,"on":true\}/);
-  await io.setLockRelease(false, { expire_ms: 1000 });
+  await io.setLockRelease(false, { expire_ms: 10_000 });
   await slave.saw(/\{"coil":0,"on":false\}/);
   expect(sent).toBe(1);
 
