@@ -15,6 +15,7 @@ const EPOCH = 'aaaaaaaaaaaa';
 const NOW = monoMs(100_000);
 const lane = (part: Partial<LaneState> = {}): LaneState => ({
   ...initialLane({ epoch: EPOCH, acked: 10, head: 40 }),
+  reached: part.sent ?? 10,
   ...part,
 });
 const flight = (...lasts: number[]) => lasts.map((last) => ({ last, sent_at: monoMs(NOW - 100) }));
