@@ -38,6 +38,7 @@ export interface Province {
   readonly board: StatusBoard;
   readonly watch: StationWatch;
   readonly desk: CommandDesk;
+  readonly trust: PublishedTrust;
   readonly presence: PresenceCounts;
   /** A gateway told of births and deaths. */
   report(report: PresenceReport): Promise<PresenceResult>;
@@ -107,6 +108,7 @@ export function createProvince(parts: ProvinceParts): Province {
     board,
     watch,
     desk,
+    trust,
     presence,
     async report(report) {
       const result = await applyPresence(db, report);

@@ -14,6 +14,16 @@ import { STATION_KINDS } from './station-code.ts';
 export const STATION_STATUSES = ['unknown', 'open', 'inUse', 'closed', 'offline', 'alarm'] as const;
 export type StationStatus = (typeof STATION_STATUSES)[number];
 
+/** A line that a person wrote: no control characters, nothing that UTF-8 cannot carry. */
+const line = (min: number, max: number) =>
+  z
+    .string()
+    .min(min)
+    .max(max)
+    .regex(/^[^\p{Cc}\p{Cs}]*$/u, 'holds a control character');
+/** Number of an organisation, a member, a card. */
+export const RowId = z.int().min(0).max(2_147_483_647);
+
 export const Problem = z
   .strictObject({
     code: z.string(),
@@ -126,7 +136,7 @@ export const Series = z
 export type Series = z.output<typeof Series>;
 
 export const OpenRequest = z
-  .strictObject({ kind: z.literal('open'), reason: z.string().min(2).max(200) })
+  .strictObject({ kind: z.literal('open'), reason: line(2, 200) })
   .meta({ id: 'OpenRequest' });
 export type OpenRequest = z.output<typeof OpenRequest>;
 
@@ -190,8 +200,8 @@ export type LiveMessage = z.output<typeof LiveMessage>;
 /** POST /api/v1/members: makes a member and, with a holder key, the card. For the command-line issuer; role administrator. */
 export const MemberRequest = z
   .strictObject({
-    name: z.string().min(1).max(60),
-    organisation: z.int().optional(),
+    name: line(1, 60),
+    organisation: RowId.optional(),
     holder_key: z.string().max(200),
   })
   .meta({ id: 'MemberRequest' });
@@ -201,3 +211,20 @@ export const MemberCard = z
   .strictObject({ member: z.int(), index: z.int(), card: z.string(), expires_at_s: z.int() })
   .meta({ id: 'MemberCard' });
 export type MemberCard = z.output<typeof MemberCard>;
+
+/** POST /api/v1/cards/{index}/revoke; role administrator. */
+export const RevokeRequest = z.strictObject({ reason: line(2, 200) }).meta({ id: 'RevokeRequest' });
+export type RevokeRequest = z.output<typeof RevokeRequest>;
+
+/** POST /api/v1/session: answers with the session's cookie. */
+export const Credentials = z
+  .strictObject({ account: line(1, 64), password: z.string().min(1).max(200) })
+  .meta({ id: 'Credentials' });
+export type Credentials = z.output<typeof Credentials>;
+
+/** What a list of stations is searched for. */
+export const SearchText = line(1, 60);
+/** Wall time in ms in an address, up to the year 2100. */
+export const QueryTime = z.coerce.number().int().min(0).max(4_102_444_800_000);
+/** RowId in an address. */
+export const QueryRowId = z.coerce.number().int().min(0).max(2_147_483_647);

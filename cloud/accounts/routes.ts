@@ -4,12 +4,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
-import { Session } from '@waystation/protocol/api';
+import { Credentials, Session } from '@waystation/protocol/api';
 import type { Clock } from '@waystation/runtime/clock';
 import { Fault } from '@waystation/runtime/fault';
 import type { Schema } from '../database/schema.ts';
 import { checkSameOrigin, SESSION_COOKIE, sessionToken, type Access } from './access.ts';
-import { PASSWORD_LENGTH_MAX } from './password.ts';
 import type { Actor } from './scope.ts';
 import {
   beginSession,
@@ -18,13 +17,6 @@ import {
   findSession,
   SESSION_LIFE_MS,
 } from './sessions.ts';
-
-export const Credentials = z
-  .strictObject({
-    account: z.string().min(1).max(64),
-    password: z.string().min(1).max(PASSWORD_LENGTH_MAX),
-  })
-  .meta({ id: 'Credentials' });
 
 interface Parts {
   db: Kysely<Schema>;

@@ -47,7 +47,7 @@ export function commandRoutes(parts: { desk: CommandDesk; access: Access }): Fas
         operationId: 'readCommand',
         tags: ['commands'],
         summary: 'What became of a command',
-        params: z.strictObject({ id: z.string().min(8).max(64) }),
+        params: z.strictObject({ id: z.string().regex(/^[0-9a-zA-Z_-]{8,64}$/) }),
         response: { 200: CommandState },
       },
       handler: (request) => desk.read(access.actorOf(request), request.params.id),

@@ -1,13 +1,9 @@
 /** Enrol a member with a card, and take a card out of use. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { MemberCard, MemberRequest } from '@waystation/protocol/api';
+import { MemberCard, MemberRequest, QueryRowId, RevokeRequest } from '@waystation/protocol/api';
 import type { Access } from '../accounts/access.ts';
 import type { CardDesk } from './cards.ts';
-
-export const RevokeRequest = z
-  .strictObject({ reason: z.string().min(2).max(200) })
-  .meta({ id: 'RevokeRequest' });
 
 export function memberRoutes(parts: {
   desk: CardDesk;
@@ -38,7 +34,7 @@ export function memberRoutes(parts: {
         operationId: 'revokeCard',
         tags: ['members'],
         summary: 'Take a card out of use; every online station learns of it',
-        params: z.strictObject({ index: z.coerce.number().int().min(0).max(0xffff_ffff) }),
+        params: z.strictObject({ index: QueryRowId }),
         body: RevokeRequest,
         response: { 204: z.undefined().describe('Out of use') },
       },

@@ -2,7 +2,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
-import { OrganisationRow, STATION_STATUSES } from '@waystation/protocol/api';
+import { OrganisationRow, QueryRowId, STATION_STATUSES } from '@waystation/protocol/api';
 import { Fault } from '@waystation/runtime/fault';
 import type { Access } from '../accounts/access.ts';
 import { inSubtree, isInSubtree } from '../accounts/scope.ts';
@@ -17,7 +17,7 @@ interface Parts {
   board: StatusBoard;
 }
 
-const Params = z.strictObject({ id: z.coerce.number().int().min(1) });
+const Params = z.strictObject({ id: QueryRowId });
 
 /** Stations below `root`, by the organisation `depth` levels below it that they belong to, and by status. */
 export function countByStatus(

@@ -7,6 +7,9 @@ import type { Kysely } from 'kysely';
 import { z } from 'zod';
 import {
   EventPage,
+  QueryRowId,
+  QueryTime,
+  SearchText,
   Series,
   STATION_STATUSES,
   StationDetail,
@@ -89,12 +92,15 @@ export function stationRoutes(parts: StationParts): FastifyPluginAsyncZod {
 function listRoute(parts: StationParts): FastifyPluginAsyncZod {
   const { db, access, directory, board } = parts;
   const Query = z.strictObject({
-    organisation: z.coerce.number().int().min(1).optional(),
+    organisation: QueryRowId.optional(),
     kind: z.enum(STATION_KINDS).optional(),
     status: z.enum(STATION_STATUSES).optional(),
-    search: z.string().min(1).max(60).optional(),
+    search: SearchText.optional(),
     /** `next` of the page before. */
-    after: z.string().max(15).default(''),
+    after: z
+      .string()
+      .regex(/^[0-9A-Z]{0,15}$/)
+      .default(''),
     limit: limit(200),
   });
   function idsWith(status: (typeof STATION_STATUSES)[number], view: DirectoryView): number[] {
@@ -236,7 +242,7 @@ function detailRoute(parts: StationParts): FastifyPluginAsyncZod {
 }
 
 /** `at.generation.seq` of the last line; opaque to clients. */
-const EventCursor = z.string().regex(/^\d{1,16}\.\d{1,9}\.\d{1,16}$/);
+const EventCursor = z.string().regex(/^\d{1,13}\.\d{1,9}\.\d{1,16}$/);
 function parseCursor(cursor: string): queries.EventPlace {
   const [at = 0, generation = 0, seq = 0] = cursor.split('.').map(Number);
   return { at, generation, seq };
@@ -305,8 +311,8 @@ function historyRoutes(parts: StationParts): FastifyPluginAsyncZod {
         querystring: z
           .strictObject({
             measurement: z.enum(MEASUREMENT_NAMES as [MeasurementName, ...MeasurementName[]]),
-            from: z.coerce.number().int().min(0).optional(),
-            to: z.coerce.number().int().min(0).optional(),
+            from: QueryTime.optional(),
+            to: QueryTime.optional(),
           })
           .refine(({ from = 0, to = Number.MAX_SAFE_INTEGER }) => from < to, {
             path: ['from'],

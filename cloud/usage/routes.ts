@@ -2,7 +2,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { sql, type Kysely } from 'kysely';
 import { z } from 'zod';
-import { UsageDay } from '@waystation/protocol/api';
+import { QueryRowId, UsageDay } from '@waystation/protocol/api';
 import { StationCodeSchema } from '@waystation/protocol/station-code';
 import type { Clock } from '@waystation/runtime/clock';
 import { Fault } from '@waystation/runtime/fault';
@@ -15,7 +15,7 @@ const DAYS_MAX = 800;
 const DAYS_DEFAULT = 30;
 const DAY_MS = 86_400_000;
 const Query = z.strictObject({
-  organisation: z.coerce.number().int().min(1).optional(),
+  organisation: QueryRowId.optional(),
   station: StationCodeSchema.optional(),
   /** Days in Shandong, both inclusive; absent: the last 30. */
   from: z.iso.date().optional(),

@@ -31,6 +31,7 @@ export interface AskOptions {
   body?: unknown;
   cookie?: string;
   headers?: Record<string, string>;
+  from?: string;
 }
 
 export interface CloudWorld {
@@ -73,12 +74,16 @@ export async function openWorld(change: object = {}): Promise<CloudWorld> {
   const options = { config, clock, log: silentLog, random: prng(1), version: '1.2.3' };
   const cloud = await openCloud(options, database);
   const made = new Set<string>();
+  let sign_ins = 0;
 
-  async function ask(url: string, { method = 'GET', body, cookie, headers }: AskOptions = {}) {
+  async function ask(
+    url: string,
+    { method = 'GET', body, cookie, headers, from = FOREIGN_ADDRESS }: AskOptions = {},
+  ) {
     const answer = await cloud.app.inject({
       method,
       url,
-      remoteAddress: FOREIGN_ADDRESS,
+      remoteAddress: from,
       headers: { ...headers, ...(cookie === undefined ? {} : { cookie }) },
       ...(body === undefined ? {} : { payload: body as object }),
     });
@@ -104,7 +109,10 @@ export async function openWorld(change: object = {}): Promise<CloudWorld> {
         made.add(name);
       }
       const body = { account: name, password: PASSWORD };
-      const { headers } = await ask('/api/v1/session', { method: 'POST', body });
+      // From an address of its own: attempts are counted by address.
+      sign_ins += 1;
+      const from = `10.2.${sign_ins >> 8}.${sign_ins & 255}`;
+      const { headers } = await ask('/api/v1/session', { method: 'POST', body, from });
       return String(headers['set-cookie']).split(';', 1)[0] ?? '';
     },
     uplink: (...frames) =>
