@@ -20,9 +20,12 @@ const Request = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('prompt'), station, line: z.string().min(1).max(4_000) }),
   z.strictObject({ do: z.literal('status'), station }),
   z.strictObject({ do: z.literal('stations') }),
+  /** What the simulation as a whole has to tell. */
+  z.strictObject({ do: z.literal('report'), of: z.string().max(40) }),
 ]);
 
-type Reply = Record<string, unknown>;
+export type Reply = Record<string, unknown>;
+export type Reports = Readonly<Record<string, () => Reply>>;
 
 export interface ControlSocket {
   readonly path: string;
@@ -34,6 +37,7 @@ export async function answerControl(
   line: string,
   stations: ReadonlyMap<StationCode, StationHardware>,
   random: () => number,
+  reports: Reports = {},
 ): Promise<Reply> {
   let json: unknown;
   try {
@@ -48,6 +52,12 @@ export async function answerControl(
   }
   const request = parsed.data;
   if (request.do === 'stations') return { stations: [...stations.keys()] };
+  if (request.do === 'report') {
+    const report = Object.hasOwn(reports, request.of) ? reports[request.of] : undefined;
+    return (
+      report?.() ?? { error: `of: say one of ${Object.keys(reports).join(', ') || 'nothing'}` }
+    );
+  }
   if (request.station === undefined && stations.size > 1)
     return { error: 'station: say which, there are several' };
   const hardware =
@@ -106,12 +116,13 @@ export function openControlSocket(
   path: string,
   stations: ReadonlyMap<StationCode, StationHardware>,
   random: () => number,
+  reports: Reports = {},
 ): Promise<ControlSocket> {
   const open = new Set<Socket>();
   const server = createServer((socket) => {
     open.add(socket);
     socket.on('close', () => open.delete(socket));
-    serveConnection(socket, (line) => answerControl(line, stations, random));
+    serveConnection(socket, (line) => answerControl(line, stations, random, reports));
   });
   server.maxConnections = CONNECTIONS_MAX;
   rmSync(path, { force: true });

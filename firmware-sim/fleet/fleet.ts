@@ -1,0 +1,175 @@
+/** The stations of a province in one process: the agent's core, thousands of times, each on its own simulated hardware. */
+import { mqttTransport } from '@waystation/edge/uplink/mqtt-transport';
+import { stationKind, type StationCode } from '@waystation/protocol/station-code';
+import { STREAMS } from '@waystation/protocol/topics';
+import type { Clock } from '@waystation/runtime/clock';
+import { isFault } from '@waystation/runtime/fault';
+import { LEVELS, type Log } from '@waystation/runtime/log';
+import { prng } from '@waystation/runtime/prng';
+import type { StationHardware } from '../station.ts';
+import { visitsPerDay } from '../visitors.ts';
+import { readCardHolders, type CardHolders } from './card-holders.ts';
+import { openCommonParts } from './common-parts.ts';
+import { stationsOf, type FleetConfig } from './config.ts';
+import { connectGate, gatedTransport } from './connect-gate.ts';
+import { createFleetStation, type FleetStation } from './fleet-station.ts';
+import { EVENTS_PER_VISIT, startVisits, type Visits } from './visits.ts';
+
+/** Mean visits a day of the load model over stations of both kinds: what `events_per_station_day` is measured against. */
+const MODEL_SAMPLES = 4_000;
+/** Goodbyes of ten thousand stations take a while; what is not said then the last wills say. */
+const STOP_MS = 3_500;
+
+const KEEPALIVE_S = 300;
+const CONNECT_TIMEOUT_MS = 20_000;
+
+export interface FleetTotals {
+  stations: number;
+  started: number;
+  connected: number;
+  visits: number;
+  /** Newest record of every outbox, summed, and how much of it is acknowledged. */
+  events: { head: number; acked: number };
+  samples: { head: number; acked: number };
+}
+
+export interface Fleet {
+  /** Grows while the fleet starts. */
+  readonly hardware: ReadonlyMap<StationCode, StationHardware>;
+  totals(): FleetTotals;
+  /** Where every station's streams stand: [station, event epoch, head, acked, sample epoch, head, acked]. */
+  positions(): (string | number)[][];
+  /** Starts one station after the other at the configured rate. Resolves when all are started. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** A fleet's stations speak of themselves only when a feature of theirs is down; the rest is `debug`. */
+function stationLog(log: Log, station: StationCode): Log {
+  const error = LEVELS.indexOf('error');
+  return (level, event, facts) =>
+    log(LEVELS.indexOf(level) >= error ? level : 'debug', event, { station, ...facts });
+}
+
+/** Visits a day that bring the configured number of events, spread over stations as the load model has it. */
+function visitScale(
+  codes: readonly StationCode[],
+  events_per_station_day: number,
+  random: () => number,
+): number {
+  let visits = 0;
+  for (let draw = 0; draw < MODEL_SAMPLES; draw++) {
+    const code = codes[draw % codes.length];
+    if (code !== undefined) visits += visitsPerDay(stationKind(code), random);
+  }
+  return events_per_station_day / EVENTS_PER_VISIT / (visits / MODEL_SAMPLES);
+}
+
+/** Throws what `openCommonParts` and `readCardHolders` throw. */
+export function createFleet(config: FleetConfig, clock: Clock, log: Log): Fleet {
+  const random = prng(config.seed);
+  const codes = stationsOf(config);
+  const holders: CardHolders | null =
+    config.cards_file === undefined ? null : readCardHolders(config.cards_file, random);
+  const common = openCommonParts(config, clock, random, log);
+  const ending = new AbortController();
+  const gate = connectGate(clock, config.connect_per_s, ending.signal);
+  const start_gate = connectGate(clock, config.connect_per_s, ending.signal);
+  const scale = visitScale(codes, config.events_per_station_day, random);
+  const stations: FleetStation[] = [];
+  const hardware = new Map<StationCode, StationHardware>();
+  const visits: Visits[] = [];
+
+  const startOne = (code: StationCode) => {
+    const own_random = prng(Math.floor(random() * 2 ** 32));
+    const station_log = stationLog(log, code);
+    const transport = mqttTransport({
+      url: config.gateway.url,
+      station: code,
+      password: () => common.tokenFor(code),
+      clock,
+      log: station_log,
+      tls: common.tls,
+      keepalive_s: KEEPALIVE_S,
+      connect_timeout_ms: CONNECT_TIMEOUT_MS,
+    });
+    const station = createFleetStation({
+      code,
+      config,
+      common,
+      transport: gatedTransport(transport, gate),
+      clock,
+      random: own_random,
+      log: station_log,
+    });
+    stations.push(station);
+    hardware.set(code, station.hardware);
+    station.agent.start();
+    visits.push(
+      startVisits({
+        hardware: station.hardware,
+        visits_per_day: scale * visitsPerDay(stationKind(code), own_random),
+        clock,
+        random: own_random,
+        present: holders === null ? undefined : (wall) => holders.present(wall),
+      }),
+    );
+  };
+
+  return {
+    hardware,
+    totals() {
+      const sums = { event: { head: 0, acked: 0 }, sample: { head: 0, acked: 0 } };
+      let connected = 0;
+      for (const { agent, outbox } of stations) {
+        if (agent.status().uplink_live) connected += 1;
+        for (const stream of STREAMS) {
+          const { head, acked } = outbox.position(stream);
+          sums[stream].head += head;
+          sums[stream].acked += acked;
+        }
+      }
+      return {
+        stations: codes.length,
+        started: stations.length,
+        connected,
+        visits: visits.reduce((sum, visit) => sum + visit.count, 0),
+        events: sums.event,
+        samples: sums.sample,
+      };
+    },
+    positions: () =>
+      stations.map(({ code, outbox }) => {
+        const [event, sample] = [outbox.position('event'), outbox.position('sample')];
+        return [
+          code,
+          event.epoch,
+          event.head,
+          event.acked,
+          sample.epoch,
+          sample.head,
+          sample.acked,
+        ];
+      }),
+    async start() {
+      for (const code of codes) {
+        try {
+          await start_gate.pass();
+        } catch (error) {
+          if (!isFault(error, 'UPLINK_LOST')) throw error;
+          return; // stopped while starting
+        }
+        startOne(code);
+      }
+    },
+    async stop() {
+      ending.abort();
+      for (const visit of visits) visit.stop();
+      const goodbyes = Promise.all(stations.map(({ agent }) => agent.stop()));
+      const patience = new AbortController();
+      await Promise.race([goodbyes, clock.sleep(STOP_MS, patience.signal)]);
+      patience.abort();
+      common.close();
+    },
+  };
+}
