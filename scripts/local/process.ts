@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const KILL_AFTER_MS = 4500;
+const READY_WITHIN_MS = 90_000;
 const LAST_LINES = 40;
 
 export type LogLine = { event?: unknown; level?: unknown } & Record<string, unknown>;
@@ -66,12 +67,20 @@ export async function startProcess(program: LocalProgram): Promise<LocalProcess>
     return typeof code === 'number' ? code : String(signal);
   });
   const ready = new Promise<LogLine>((resolve, reject) => {
+    const fail = (why: string) => reject(new Error(`${name} ${why}:\n${last.join('\n')}`));
+    const late = setTimeout(() => {
+      child.kill('SIGKILL');
+      fail(`was not ready in ${READY_WITHIN_MS} ms`);
+    }, READY_WITHIN_MS);
     listeners.push((line) => {
-      if (line.event === 'ready') resolve(line);
+      if (line.event !== 'ready') return;
+      clearTimeout(late);
+      resolve(line);
     });
-    void ended.then((end) =>
-      reject(new Error(`${name} ended (${end}) before it was ready:\n${last.join('\n')}`)),
-    );
+    void ended.then((end) => {
+      clearTimeout(late);
+      fail(`ended (${end}) before it was ready`);
+    });
   });
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (text) => {

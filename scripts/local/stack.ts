@@ -70,6 +70,7 @@ function gatewayConfig(options: StackOptions, keys: LocalKeys) {
       : { listen: { mqtt: { host: '127.0.0.1', port: options.mqtt_port } } }),
     cloud: { url: `http://127.0.0.1:${options.http_port}`, token_file: keys.gateway_token_file },
     station_key_file: keys.station_token_public_file,
+    http: { host: '127.0.0.1', port: 0 },
     log_level: 'info',
   };
 }

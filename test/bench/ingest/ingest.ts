@@ -71,7 +71,7 @@ async function startService(data_dir: string, postgres: TestPostgres, influx: Te
       keys_dir: keys.directory,
       demo_visitor: true,
       seed: { stations: 'shandong' },
-      log_level: 'warn',
+      log_level: 'info',
     },
   });
   const gateway = await startProcess({
@@ -84,8 +84,9 @@ async function startService(data_dir: string, postgres: TestPostgres, influx: Te
       listen: { mqtt: { host: '127.0.0.1', port: mqtt_port } },
       cloud: { url: `http://127.0.0.1:${http_port}`, token_file: keys.gateway_token_file },
       station_key_file: keys.station_token_public_file,
-      limits: { messages_per_s: 100_000, bytes_per_s: 100_000_000 },
-      log_level: 'warn',
+      http: { host: '127.0.0.1', port: 0 },
+      limits: { messages_per_s: 100_000 },
+      log_level: 'info',
     },
   });
   return { keys, mqtt_port, processes: [gateway, cloud] };

@@ -21,7 +21,7 @@ export interface StreamLoad {
 
 const BOOT = 'beefcafe';
 
-function eventJson(station: string, seq: number, at: number): string {
+function eventJson(seq: number, at: number): string {
   const stamp = `"at":${at},"mono":${seq * 10},"boot":"${BOOT}","clock":"synced"`;
   switch (seq % 4) {
     case 0:
@@ -57,7 +57,7 @@ export function streamLoad(station: string, stream: Stream, epoch: string): Stre
       const parts: string[] = [];
       for (let n = 0; n < records; n += 1) {
         const seq = first + n;
-        const json = stream === 'event' ? eventJson(station, seq, at + n) : sampleJson(seq, at + n);
+        const json = stream === 'event' ? eventJson(seq, at + n) : sampleJson(seq, at + n);
         if (stream === 'event') hash = chainNext(hash, json);
         parts.push(json);
       }
