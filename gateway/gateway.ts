@@ -6,7 +6,7 @@ import { readSecret } from '@waystation/runtime/config';
 import { Fault } from '@waystation/runtime/fault';
 import { outageLog, type Log } from '@waystation/runtime/log';
 import { verifyStationToken } from '@waystation/runtime/station-token';
-import { createBatcher } from './batcher.ts';
+import { createBatcher, type BatcherOptions } from './batcher.ts';
 import { createBreaker } from './breaker.ts';
 import { startBroker } from './broker.ts';
 import { createCloudClient } from './cloud-client.ts';
@@ -96,14 +96,13 @@ async function openStationSide(
   });
 }
 
-/** Starts everything. Throws Fault CONFIG_* or GATEWAY_LISTEN; an absent cloud or broker is waited for. */
-export async function startGateway(
+/** The way to the cloud: posts, presence, and whether they arrive. */
+function openCloudSide(
   config: GatewayConfig,
-  context: GatewayContext,
-): Promise<Gateway> {
-  const { clock, random, log } = context;
+  context: GatewayContext & { counters: Counters; onAck: BatcherOptions['onAck'] },
+) {
+  const { clock, random, log, counters, onAck } = context;
   const { limits } = config;
-  const counters = createCounters();
   const cloud = createCloudClient({
     ...config.cloud,
     clock,
@@ -113,22 +112,13 @@ export async function startGateway(
     post_timeout_ms: limits.post_timeout_ms,
   });
   const breaker = createBreaker(random, PAUSES);
-  const outage = outageLog(log, clock, 'cloud.lost', 'cloud.restored');
-  const batcher = createBatcher({
-    limits,
-    clock,
-    counters,
-    breaker,
-    post: (body) => cloud.postUplink(body),
-    onAck(station, ack) {
-      if (stations.sendAck(station, ack)) counters.acks += 1;
-      else counters.acks_undeliverable += 1;
-    },
-    outage: {
-      failed: (cause) => outage.failed({ problem: String(cause) }),
-      worked: () => outage.worked(),
-    },
-  });
+  const told = outageLog(log, clock, 'cloud.lost', 'cloud.restored');
+  const outage = {
+    failed: (cause: unknown) => told.failed({ problem: String(cause) }),
+    worked: () => told.worked(),
+  };
+  const post = (body: Uint8Array) => cloud.postUplink(body);
+  const batcher = createBatcher({ limits, clock, counters, breaker, post, onAck, outage });
   const presence = createPresenceReporter({
     gateway: config.id,
     clock,
@@ -139,42 +129,41 @@ export async function startGateway(
     pauses: PAUSES,
     post: (report) => cloud.postPresence(report),
   });
+  return { cloud, breaker, batcher, presence };
+}
+
+/** Starts everything. Throws Fault CONFIG_* or GATEWAY_LISTEN; an absent cloud or broker is waited for. */
+export async function startGateway(
+  config: GatewayConfig,
+  context: GatewayContext,
+): Promise<Gateway> {
+  const counters = createCounters();
+  let opened: StationSide | null = null;
+  const { cloud, breaker, batcher, presence } = openCloudSide(config, {
+    ...context,
+    counters,
+    onAck(station, ack) {
+      if (opened?.sendAck(station, ack)) counters.acks += 1;
+      else counters.acks_undeliverable += 1;
+    },
+  });
   const listener: StationListener = {
     uplink: (...message) => batcher.offer(...message),
     presence: (station, event) => presence.note(station, event),
   };
   const stations = await openStationSide(config, { ...context, counters, listener });
-  const commands = startCommandFlow({
-    cloud,
-    stations,
-    clock,
-    random,
-    log,
-    counters,
-    pauses: PAUSES,
-  });
+  opened = stations;
+  const commands = startCommandFlow({ ...context, cloud, stations, counters, pauses: PAUSES });
   const health = await startHealth({
     ...config.http,
     ready: () => ({ stations: stations.ready(), cloud: commands.open && breaker.state !== 'open' }),
     metrics: () =>
       prometheusText(counters, {
-        connections: { value: stations.connections, help: 'Open connections.' },
-        stations_online: {
-          value: presence.online,
-          help: 'Stations whose last word here was a birth.',
-        },
-        presence_unreported: {
-          value: presence.unreported,
-          help: 'Presence changes the cloud has not accepted yet.',
-        },
-        pending_bytes: {
-          value: batcher.pending_bytes,
-          help: 'Uplink waiting for the cloud or in flight to it.',
-        },
-        posts_in_flight: {
-          value: batcher.posts_in_flight,
-          help: 'Batches the cloud has not answered yet.',
-        },
+        connections: stations.connections,
+        stations_online: presence.online,
+        presence_unreported: presence.unreported,
+        pending_bytes: batcher.pending_bytes,
+        posts_in_flight: batcher.posts_in_flight,
       }),
   });
   return {

@@ -104,9 +104,17 @@ const COUNTERS = {
   broker_connections: ['broker_connections_total', '', 'Connections made to the external broker.'],
 } as const satisfies Record<string, readonly [metric: string, label: string, help: string]>;
 
+/** Measured when asked for. */
+const GAUGES = {
+  connections: 'Open connections.',
+  stations_online: 'Stations whose last word here was a birth.',
+  presence_unreported: 'Presence changes the cloud has not accepted yet.',
+  pending_bytes: 'Uplink waiting for the cloud or in flight to it.',
+  posts_in_flight: 'Batches the cloud has not answered yet.',
+} as const;
+
 export type Counters = Record<keyof typeof COUNTERS, number>;
-/** Measured when asked for: name without prefix → value and help. */
-export type Gauges = Record<string, { value: number; help: string }>;
+export type Gauges = Record<keyof typeof GAUGES, number>;
 
 const PREFIX = 'waystation_gateway_';
 
@@ -124,8 +132,9 @@ export function prometheusText(counters: Counters, gauges: Gauges): string {
     previous = name;
     lines.push(`${name}${label ? `{${label}}` : ''} ${counters[key as keyof Counters]}`);
   }
-  for (const [gauge, { value, help }] of Object.entries(gauges)) {
+  for (const [gauge, help] of Object.entries(GAUGES)) {
     const name = PREFIX + gauge;
+    const value = gauges[gauge as keyof Gauges];
     lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, `${name} ${value}`);
   }
   return `${lines.join('\n')}\n`;

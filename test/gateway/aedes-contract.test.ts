@@ -137,6 +137,33 @@ test('MQTT 5 is answered with return code 1, unacceptable protocol version', asy
   expect((await bytes)[0]).toEqual(Buffer.from([0x20, 0x02, 0x00, 0x01]));
 });
 
+test('its clearing of old wills, hours apart in the gateway, finds nothing and harms nobody', async () => {
+  const store = noPersistence();
+  let rounds = 0;
+  const errors: Error[] = [];
+  const wills: string[] = [];
+  const { dial, aedes } = await broker({
+    heartbeatInterval: 5,
+    persistence: {
+      ...store,
+      streamWill: () => {
+        rounds += 1;
+        return store.streamWill();
+      },
+    },
+    authorizePublish: (_client, packet, done) => {
+      wills.push(packet.topic);
+      done(null);
+    },
+  });
+  // Its types do not know this event.
+  const emitter: NodeJS.EventEmitter = aedes;
+  emitter.on('error', (error: Error) => errors.push(error));
+  const client = await dial('a');
+  await expect.poll(() => rounds).toBeGreaterThan(3);
+  expect([errors, wills, client.connected]).toEqual([[], [], true]);
+});
+
 test('every method of the store that Aedes calls is there', () => {
   const lib = new URL('../../node_modules/aedes/', import.meta.url);
   const files = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((path) =>

@@ -159,9 +159,8 @@ test('two gateways share the stations; one is killed, the broker is killed: what
   const again = await arrive(station(1));
   again.send('event', TOTAL + 1);
   await expect.poll(() => again.acks.at(-1)?.through).toBe(TOTAL + 1);
-  console.log(
-    `messages that came out of order because the broker deals them out in turn: ${cloud.gaps}`,
-  );
+  // The broker deals messages out in turn, so some overtake others: the run has met that, too.
+  expect(cloud.gaps).toBeGreaterThan(0);
 }, 90_000);
 
 test("the broker's rules from our topic table: a station reaches its own topics and no others", async () => {
