@@ -7,7 +7,9 @@ import {
   planKeys,
   signsUntil,
 } from '@waystation/cloud/cards/key-plan';
+import type { CardOrder } from '@waystation/cloud/cards/issuer';
 import { openCardKeys } from '@waystation/cloud/cards/key-store';
+import { decodeCard } from '@waystation/protocol/card/card';
 import { KEY_USES, type TrustedKey } from '@waystation/protocol/card/key-set';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DAY_S, NOW_S, createWorld, outcome, present, type World } from './world.ts';
@@ -78,6 +80,45 @@ describe('the plan', () => {
     const { keep, make } = planKeys(first.map(withKid), atDay(365));
     expect(keep).toEqual([]);
     expect(make.map((key) => key.not_before_s)).toEqual([atDay(365), atDay(365)]);
+  });
+});
+
+test('a key set is signed anew at half its life, even when no key comes or goes', () => {
+  world.keys.renew(NOW_S, { begin: KEY_USES.map((use) => ({ use, from_s: atDay(90) })) });
+  expect([world.keys.renew(atDay(90)), world.keys.renew(atDay(91))]).toEqual([false, true]);
+  expect(world.keys.keySet().key_set.expires_at_s).toBe(atDay(91 + 180));
+});
+
+test('a key that may no longer sign does not, though what it signed is still good', () => {
+  const key = world.keys.signingKey('card', atDay(90) - 1);
+  expect(() => world.keys.signingKey('card', atDay(90))).toThrow(
+    /CARD_KEY_INVALID.*no key may sign/,
+  );
+  expect(key.expires_at_s).toBe(atDay(125));
+});
+
+describe('the issuer', () => {
+  const issue = (order: Partial<CardOrder>) => () => world.member(order);
+
+  test.each<[string, Partial<CardOrder>, RegExp]>([
+    ['a life longer than the key allows', { life_s: 35 * DAY_S + 1 }, /CARD_INVALID.*longer/],
+    ['no life', { life_s: 0 }, /CARD_INVALID.*range/],
+    [
+      'a holder key off the curve',
+      { holder: { x: new Uint8Array(32).fill(0xff), y_odd: true } },
+      /CARD_INVALID.*no point/,
+    ],
+    ['rights of 17 bits', { rights: 0x1_0000 }, /CARD_INVALID.*range/],
+  ])('refuses %s', (_, order, problem) => {
+    expect(issue(order)).toThrow(problem);
+  });
+
+  test('gives 35 days unless told less', () => {
+    const life = (order: Partial<CardOrder>) => {
+      const claims = decodeCard(world.member(order).card)?.claims;
+      return (claims?.expires_at_s ?? 0) - (claims?.issued_at_s ?? 0);
+    };
+    expect([life({}), life({ life_s: 7 * DAY_S })]).toEqual([35 * DAY_S, 7 * DAY_S]);
   });
 });
 
