@@ -29,13 +29,15 @@ const PGLITE = 'pglite:';
 /** Opens and migrates. Throws Fault DATABASE_UNAVAILABLE, DATABASE_LOCKED or MIGRATION_FAILED. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const embedded = options.url.startsWith(PGLITE)
-    ? await openPglite(options.url.slice(PGLITE.length), options.clock)
+    ? await openPglite(options.url.slice(PGLITE.length), options.clock, options.log)
     : null;
   const pool = embedded?.pool ?? postgresPool(options.url, options.connections_max ?? 12);
-  // An idle connection that breaks is dropped by the pool; the next query reports what is really wrong.
-  pool.on('error', (error) =>
-    options.log('debug', 'database.connection-lost', { problem: error.message }),
-  );
+  // The pool drops a connection that breaks, idle or in use; the query on it, or the next one, reports what is wrong.
+  const lost = (error: Error) => {
+    options.log('debug', 'database.connection-lost', { problem: error.message });
+  };
+  pool.on('error', lost);
+  pool.on('connect', (client) => client.on('error', lost));
   const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
   const close = async () => {
     await db.destroy();

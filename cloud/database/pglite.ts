@@ -7,6 +7,7 @@ import { createPgConfig } from '@electric-sql/pglite/node-postgres';
 import pg from 'pg';
 import type { Clock } from '@waystation/runtime/clock';
 import { Fault } from '@waystation/runtime/fault';
+import type { Log } from '@waystation/runtime/log';
 import { lockDirectory } from './directory-lock.ts';
 
 /** As directory: everything is gone when the process ends. For tests. */
@@ -46,7 +47,7 @@ export interface EmbeddedPool {
 }
 
 /** Opens `directory` (made when missing). Throws Fault DATABASE_LOCKED, DATABASE_UNAVAILABLE. */
-export async function openPglite(directory: string, clock: Clock): Promise<EmbeddedPool> {
+export async function openPglite(directory: string, clock: Clock, log: Log): Promise<EmbeddedPool> {
   const durable = directory !== IN_MEMORY;
   if (durable) mkdirSync(dirname(directory), { recursive: true });
   const lock = durable ? lockDirectory(directory) : { release: () => {} };
@@ -64,10 +65,15 @@ export async function openPglite(directory: string, clock: Clock): Promise<Embed
     max: 1,
     pipeline: true,
   });
+  const keep = (statement: string) => {
+    pool.query(statement).catch((error: unknown) => {
+      log('warn', 'database.upkeep-failed', { statement, problem: String(error) });
+    });
+  };
   const timers = durable
     ? [
-        clock.every(CHECKPOINT_PERIOD_MS, () => void pool.query('checkpoint').catch(() => {})),
-        clock.every(VACUUM_PERIOD_MS, () => void pool.query('vacuum analyze').catch(() => {})),
+        clock.every(CHECKPOINT_PERIOD_MS, () => keep('checkpoint')),
+        clock.every(VACUUM_PERIOD_MS, () => keep('vacuum analyze')),
       ]
     : [];
   return {

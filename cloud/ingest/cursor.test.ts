@@ -6,6 +6,7 @@ import { chainNext, chainStart } from '@waystation/runtime/hash-chain';
 import {
   type CursorMessage,
   type CursorStep,
+  EPOCHS_MAX,
   stepCursor,
   type StreamCursor,
   throughOf,
@@ -134,6 +135,16 @@ describe('stepCursor', () => {
       }),
     );
     expect(taken_in_all).toBeGreaterThan(500);
+  });
+
+  it('refuses yet another epoch of a station that has begun too many', () => {
+    const epochs = Array.from({ length: EPOCHS_MAX }, (_, n): [string, number] => [
+      n.toString(16).padStart(12, '0'),
+      1,
+    ]);
+    const full = cursor('sample', ...epochs);
+    expect(stepCursor(full, message(NEW, 1, 1)).step).toBe('refused');
+    expect(stepCursor(full, message('0000000003e7', 2, 1)).step).toBe('take');
   });
 
   it('never takes a record of another history', () => {

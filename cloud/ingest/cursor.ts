@@ -53,7 +53,7 @@ export type CursorStep =
   /** Begins after `through + 1`: the station sends from there. */
   | { step: 'gap'; cursor: StreamCursor }
   | { step: 'fork'; cursor: StreamCursor; suspicion: StreamSuspicion }
-  /** Not a message of this stream: the chain hash is missing, or the numbers leave the safe integers. */
+  /** Not a message of this stream: the chain hash is missing, the numbers leave the safe integers, or too many epochs. */
   | { step: 'refused'; cursor: StreamCursor };
 
 export function epochOf(cursor: StreamCursor, epoch: string): EpochCursor | undefined {
@@ -65,6 +65,9 @@ export function throughOf(cursor: StreamCursor, epoch: string): number {
   return epochOf(cursor, epoch)?.through ?? 0;
 }
 
+/** A station begins an epoch with each new outbox; one that does so all day is broken, and must not fill the table. */
+export const EPOCHS_MAX = 1_000;
+
 export function stepCursor(cursor: StreamCursor, message: CursorMessage): CursorStep {
   const last = message.records.reduce((seq, record) => seq + record.span, message.first - 1);
   const chained = cursor.stream === 'event';
@@ -73,6 +76,7 @@ export function stepCursor(cursor: StreamCursor, message: CursorMessage): Cursor
 
   const newest = cursor.epochs.at(-1);
   const known = epochOf(cursor, message.epoch);
+  if (known === undefined && cursor.epochs.length >= EPOCHS_MAX) return { step: 'refused', cursor };
   const before = known ?? begin(cursor, message.epoch);
   if (message.first > before.through + 1) return { step: 'gap', cursor };
   if (last < before.through) return { step: 'known', cursor, verified: !chained };

@@ -13,6 +13,8 @@ export interface StationRegister {
 }
 
 const REREAD_MS = 5_000;
+/** Another process may have moved stations to other organisations. */
+const STALE_MS = 60_000;
 
 export function createStationRegister(db: Kysely<Schema>, clock: Clock): StationRegister {
   let entries: ReadonlyMap<StationCode, StationEntry> = new Map();
@@ -34,7 +36,9 @@ export function createStationRegister(db: Kysely<Schema>, clock: Clock): Station
     refresh,
     async find(codes) {
       const missing = [...codes].some((code) => !entries.has(code));
-      if (missing && (read_at === null || clock.mono() - read_at >= REREAD_MS)) await refresh();
+      const age_ms = read_at === null ? Infinity : clock.mono() - read_at;
+      if (missing && age_ms >= REREAD_MS) await refresh();
+      else if (age_ms >= STALE_MS) refresh().catch(() => {}); // the old entries serve until the next try
       return entries;
     },
   };

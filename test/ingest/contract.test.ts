@@ -382,3 +382,46 @@ describe.each(['PGlite', 'PostgreSQL'])('ingest on %s', (name) => {
     expect(theirs.acks.map((a) => a.station)).toEqual([other.code]);
   });
 });
+
+describe('two clouds on one PostgreSQL', () => {
+  it('take every record once between them, new epochs included', async () => {
+    const databases = await Promise.all([
+      openTestDatabase(postgres.url),
+      openTestDatabase(postgres.url),
+    ]);
+    const [first] = databases;
+    const codes = await seedStations(first, 20);
+    await emptyTables(first);
+    const worlds = databases.map((database) => createIngestWorld(database));
+    const stations = codes.map((code) => createStationModel(code, EPOCH));
+    for (let round = 0; round < 15; round += 1) {
+      if (round === 7) for (const station of stations) station.beginEpoch(NEXT_EPOCH);
+      const frames = stations.flatMap((station) => {
+        const n = station.event(accessEvent(NOW + round, 'granted'));
+        return [
+          station.frame('event', n, 1),
+          station.frame('sample', station.sample(reportSample(NOW + round, 20)), 1),
+        ];
+      });
+      const answers = await Promise.all(
+        worlds.map((world, index) => world.send(...(index === 0 ? frames : frames.toReversed()))),
+      );
+      for (const ack of answers.flat()) expect(ack.problem).toBeUndefined();
+    }
+    const count = async (table: string) =>
+      (await first.pool.query<{ n: number }>(`select count(*)::int as n from ${table}`)).rows[0]?.n;
+    expect(await count('event')).toBe(15 * 20);
+    expect(await count('telemetry')).toBe(15 * 20);
+    const { rows } = await first.pool.query(
+      'select sum(openings)::int as openings from usage_daily',
+    );
+    expect(rows).toEqual([{ openings: 15 * 20 }]);
+    const faults = await first.pool.query(
+      'select kind, count(*)::int as n from stream_fault group by kind',
+    );
+    expect(faults.rows).toEqual([{ kind: 'epoch', n: 40 }]);
+    expect(worlds.map((world) => world.ingest.counts.failed_batches)).toEqual([0, 0]);
+    for (const world of worlds) await world.stop();
+    for (const database of databases) await database.close();
+  });
+});
