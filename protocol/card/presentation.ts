@@ -27,7 +27,7 @@ const AUDIENCE = /^[0-9A-Z-]{1,16}$/;
 const SEQUENCE_BYTES = 3;
 
 export interface PresentationClaims {
-  /** Only this station may accept it; `null`: any station. */
+  /** Only this station may accept it; `null`: every station may. */
   audience: string | null;
   presented_at_s: number;
   /** Rises with every code this card draws, 0 to 16,777,215. */
