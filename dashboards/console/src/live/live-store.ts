@@ -1,15 +1,21 @@
 /**
  * The states of all stations, alive: one server-sent stream a browser, shared by its tabs, with an honest badge.
- * A stream that says nothing for 40 s is closed and opened anew; until states are fetched again they count as stale.
+ * The tab that holds the browser's lock leads: it keeps the stream and repeats every message to the others. A broken
+ * stream goes on where it stopped, so that nothing is missed; where that cannot be, pages are told to read again (`resync`).
  */
 import type { LiveMessage, StationStates } from '@waystation/protocol/api';
 
+/** `stale`: nothing was heard for 40 s, or the tab was asleep. Only `live` may be shown as current. */
 export type Line = 'connecting' | 'live' | 'reconnecting' | 'stale' | 'offline';
 
 export interface LiveView {
   readonly line: Line;
-  /** Server time (ms) of the newest thing heard; null before the first. */
+  /** Server time (ms) of the newest sign of life; null before the first. */
   readonly heard_at: number | null;
+  /** Version of the station index that `states` belongs to; null before the first. */
+  readonly version: string | null;
+  /** Version of the service that speaks; null before its first hello. */
+  readonly service: string | null;
   /** One digit a station; the same array is changed in place, `revision` tells that it was. */
   readonly states: Uint8Array;
   readonly counts: readonly number[];
@@ -17,37 +23,45 @@ export interface LiveView {
 }
 
 export interface LiveStore {
-  subscribe(listener: () => void): () => void;
-  view(): LiveView;
-  /** Events and command answers as they come; not kept. */
-  onMessage(listener: (message: LiveMessage) => void): () => void;
+  readonly subscribe: (listener: () => void) => () => void;
+  readonly view: () => LiveView;
+  /** Everything heard, as it comes; not kept. After `hello` and `resync` something may have been missed: read again. */
+  readonly onMessage: (listener: (message: LiveMessage) => void) => () => void;
   start(): void;
   stop(): void;
 }
 
+/** What tabs of one browser tell each other; only the leading one answers `ask`. */
+export type TabWord =
+  | { say: 'message'; id: number; message: LiveMessage }
+  | { say: 'line'; line: Line; heard_at: number | null }
+  | { say: 'ask' };
+
 /** What the store needs of a browser; a test gives its own. */
 export interface LivePorts {
   fetchStates(): Promise<StationStates>;
-  /** Opens the stream after `sequence`; returns how to close it. */
+  /** Opens the stream after `sequence`; returns how to close it. `broken` means: it will not come back by itself. */
   openStream(
     sequence: number,
     on: { message(id: number, message: LiveMessage): void; broken(): void },
   ): () => void;
-  /** Resolves when this tab is the one that holds the stream; the returned promise keeps it until `release`. */
+  /** Asks to be the one tab that holds the stream; returns how to give that up, before or after. */
   lead(on_leader: () => void): () => void;
-  /** To and from the other tabs of this browser. */
-  channel: {
-    post(id: number, message: LiveMessage): void;
-    listen(listener: (id: number, message: LiveMessage) => void): () => void;
-  };
+  /** Joins the other tabs of this browser. */
+  join(hear: (word: TabWord) => void): { say(word: TabWord): void; leave(): void };
   after(delay_ms: number, wake: () => void): () => void;
+  /** Tells at once when the page begins hidden. */
   onVisible(listener: (visible: boolean) => void): () => void;
   online(): boolean;
+  /** Monotonic or wall, ms; compared with itself only. */
+  now(): number;
+  /** 0..1, so that a thousand consoles do not come back in the same instant. */
+  random(): number;
 }
 
 export const SILENCE_MAX_MS = 40_000;
 export const HIDDEN_MAX_MS = 60_000;
-const RETRY_MS = [500, 1000, 2000, 5000, 10_000];
+export const RETRY_MS = [500, 1000, 2000, 5000, 10_000] as const;
 const STATUS_COUNT = 6;
 
 function countOf(states: Uint8Array): number[] {
@@ -56,142 +70,314 @@ function countOf(states: Uint8Array): number[] {
   return counts;
 }
 
+type Changes = readonly (readonly [index: number, digit: number])[];
+
 export function createLiveStore(ports: LivePorts): LiveStore {
-  const listeners = new Set<() => void>();
-  const message_listeners = new Set<(message: LiveMessage) => void>();
-  let view: LiveView = {
+  return new Store(ports);
+}
+
+class Store implements LiveStore {
+  readonly #ports: LivePorts;
+  readonly #listeners = new Set<() => void>();
+  readonly #message_listeners = new Set<(message: LiveMessage) => void>();
+  #view: LiveView = {
     line: 'connecting',
     heard_at: null,
+    version: null,
+    service: null,
     states: new Uint8Array(0),
     counts: countOf(new Uint8Array(0)),
     revision: 0,
   };
-  let sequence = 0;
-  let leader = false;
-  let failures = 0;
-  let close_stream: (() => void) | null = null;
-  let stop_watch: () => void = () => {};
-  let stop_retry: () => void = () => {};
-  const ends: (() => void)[] = [];
+  /** Every message up to this one was heard; 0: none, the next states say where to begin. */
+  #sequence = 0;
+  /** The states must be read anew before the stream can say what changed. */
+  #states_missing = true;
+  #fetching: Promise<boolean> | null = null;
+  #fetch_again = false;
+  /** Changes heard while the states were under way: newer than those, perhaps. */
+  #heard_meanwhile: { id: number; changes: Changes }[] = [];
+  #leading = false;
+  #resting = false;
+  #failures = 0;
+  /** Local time of the last sign of life: a computer that slept has an old one. */
+  #heard_local = 0;
+  /** Raised by `stop` and `start`: what an earlier life began must not go on in the next. */
+  #life = 0;
+  #tabs: { say(word: TabWord): void; leave(): void } | null = null;
+  #close_stream: (() => void) | null = null;
+  #give_up_lead = () => {};
+  #stop_watch = () => {};
+  #stop_retry = () => {};
+  #stop_hidden = () => {};
+  #stop_visible = () => {};
 
-  const change = (next: Partial<LiveView>) => {
-    view = { ...view, ...next, revision: view.revision + 1 };
-    for (const listener of listeners) listener();
+  constructor(ports: LivePorts) {
+    this.#ports = ports;
+  }
+
+  readonly view = () => this.#view;
+
+  readonly subscribe = (listener: () => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   };
 
-  function watch(): void {
-    stop_watch();
-    stop_watch = ports.after(SILENCE_MAX_MS, () => {
-      change({ line: ports.online() ? 'stale' : 'offline' });
-      if (leader) restart();
-      else void refetch();
+  readonly onMessage = (listener: (message: LiveMessage) => void) => {
+    this.#message_listeners.add(listener);
+    return () => this.#message_listeners.delete(listener);
+  };
+
+  start(): void {
+    this.#life += 1;
+    this.#states_missing = true;
+    this.#heard_local = this.#ports.now();
+    this.#tabs = this.#ports.join((word) => this.#hearTab(word));
+    this.#stop_visible = this.#ports.onVisible((visible) => {
+      this.#stop_hidden();
+      if (visible) this.#wake();
+      else this.#stop_hidden = this.#ports.after(HIDDEN_MAX_MS, () => this.#rest());
+    });
+    this.#tabs.say({ say: 'ask' });
+    this.#runForLead();
+    void this.#begin();
+    this.#watch();
+  }
+
+  stop(): void {
+    this.#life += 1;
+    this.#resting = false;
+    this.#fetching = null;
+    this.#stop_visible();
+    this.#stop_hidden();
+    this.#silence();
+    this.#tabs?.leave();
+    this.#tabs = null;
+  }
+
+  /** Everything that talks to the server ends. */
+  #silence(): void {
+    this.#leading = false;
+    this.#give_up_lead();
+    this.#drop();
+    this.#stop_watch();
+    this.#stop_retry();
+  }
+
+  /** Nobody looks: the stream goes to a tab that somebody looks at, or ends. */
+  #rest(): void {
+    this.#resting = true;
+    this.#silence();
+    this.#change({ line: 'stale' });
+  }
+
+  /** Somebody looks again. After a long time everything is read anew; nobody knows what was missed. */
+  #wake(): void {
+    const asleep = this.#ports.now() - this.#heard_local > HIDDEN_MAX_MS;
+    if (!this.#resting && !asleep) return;
+    const rested = this.#resting;
+    this.#resting = false;
+    this.#drop();
+    this.#stop_retry();
+    this.#failures = 0;
+    this.#sequence = 0;
+    this.#missStates();
+    this.#setLine('reconnecting');
+    this.#tabs?.say({ say: 'ask' });
+    if (rested) this.#runForLead();
+    this.#tell({ type: 'resync' });
+    void this.#begin();
+    this.#watch();
+  }
+
+  #runForLead(): void {
+    const life = this.#life;
+    this.#give_up_lead = this.#ports.lead(() => {
+      if (life !== this.#life || this.#resting) return;
+      this.#leading = true;
+      void this.#begin();
     });
   }
 
-  async function refetch(): Promise<boolean> {
-    try {
-      const fetched = await ports.fetchStates();
-      const states = Uint8Array.from(fetched.states, Number);
-      sequence = fetched.sequence;
-      change({ states, counts: countOf(states) });
-      return true;
-    } catch {
-      return false;
-    }
+  #change(next: Partial<LiveView>): void {
+    this.#view = { ...this.#view, ...next, revision: this.#view.revision + 1 };
+    for (const listener of this.#listeners) listener();
   }
 
-  function take(id: number, message: LiveMessage): void {
-    watch();
-    if (id > 0) sequence = Math.max(sequence, id);
-    const heard = 'server_at' in message ? { heard_at: message.server_at } : {};
-    switch (message.type) {
-      case 'states': {
-        const counts = [...view.counts];
-        for (const [index, digit] of message.changes) {
-          const before = view.states[index];
-          if (before === undefined || before === digit) continue;
-          counts[before] = (counts[before] ?? 1) - 1;
-          counts[digit] = (counts[digit] ?? 0) + 1;
-          view.states[index] = digit;
-        }
-        change({ counts, line: 'live' });
-        break;
-      }
-      case 'resync':
-        void refetch();
-        break;
-      case 'hello':
-      case 'beat':
-      case 'event':
-      case 'command':
-        if (view.line !== 'live' || 'heard_at' in heard) change({ line: 'live', ...heard });
-        break;
+  #setLine(line: Line): void {
+    if (this.#view.line !== line) this.#change({ line });
+    if (this.#leading) this.#sayLine();
+  }
+
+  #sayLine(): void {
+    this.#tabs?.say({ say: 'line', line: this.#view.line, heard_at: this.#view.heard_at });
+  }
+
+  #tell(message: LiveMessage): void {
+    for (const listener of this.#message_listeners) listener(message);
+  }
+
+  /** A sign of life came: the next must come in time. */
+  #watch(): void {
+    this.#stop_watch();
+    this.#stop_watch = this.#ports.after(SILENCE_MAX_MS, () => {
+      this.#setLine(this.#ports.online() ? 'stale' : 'offline');
+      this.#missStates();
+      this.#drop();
+      void this.#begin();
+      this.#watch();
+    });
+  }
+
+  #hearTab(word: TabWord): void {
+    if (this.#resting) return;
+    if (this.#leading) {
+      if (word.say === 'ask') this.#sayLine();
+      return;
+    }
+    switch (word.say) {
+      case 'message':
+        return this.#take(word.id, word.message);
+      case 'line':
+        this.#change({ line: word.line, heard_at: word.heard_at ?? this.#view.heard_at });
+        if (word.line === 'live') this.#alive();
+        return;
+      case 'ask':
+        return;
       default:
-        message satisfies never;
+        word satisfies never;
     }
-    for (const listener of message_listeners) listener(message);
   }
 
-  function restart(): void {
-    close_stream?.();
-    close_stream = null;
-    stop_retry();
-    const wait_ms = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)] ?? 10_000;
-    failures += 1;
-    stop_retry = ports.after(wait_ms, () => void open());
+  #alive(): void {
+    this.#heard_local = this.#ports.now();
+    this.#watch();
   }
 
-  async function open(): Promise<void> {
-    if (!(await refetch())) {
-      change({ line: ports.online() ? 'reconnecting' : 'offline' });
-      return restart();
+  #take(id: number, message: LiveMessage): void {
+    // Told before, by the tab that led before.
+    if (id > 0 && id <= this.#sequence && message.type !== 'resync') return;
+    if (id > 0) this.#sequence = id;
+    this.#alive();
+    const said: Partial<LiveView> = {
+      ...('server_at' in message ? { heard_at: message.server_at } : {}),
+      ...(message.type === 'hello' ? { service: message.version } : {}),
+      ...(message.type === 'states' ? { counts: this.#apply(id, message.changes) } : {}),
+    };
+    if (this.#view.line !== 'live' || Object.keys(said).length > 0)
+      this.#change({ ...said, line: 'live' });
+    if (message.type === 'resync') {
+      this.#missStates();
+      void this.#begin();
     }
-    if (!leader) return;
-    close_stream = ports.openStream(sequence, {
-      message(id, message) {
-        failures = 0;
-        ports.channel.post(id, message);
-        take(id, message);
+    this.#tell(message);
+  }
+
+  /** Puts the changes into the states; returns the counts as they are then. */
+  #apply(id: number, changes: Changes): number[] {
+    if (this.#fetching) this.#heard_meanwhile.push({ id, changes });
+    const { states } = this.#view;
+    const counts = [...this.#view.counts];
+    for (const [index, digit] of changes) {
+      const before = states[index];
+      if (before === undefined || before === digit) continue;
+      counts[before] = (counts[before] ?? 1) - 1;
+      counts[digit] = (counts[digit] ?? 0) + 1;
+      states[index] = digit;
+    }
+    return counts;
+  }
+
+  /** The states are not what the server has; a reading already under way may be too old as well. */
+  #missStates(): void {
+    this.#states_missing = true;
+    this.#fetch_again = true;
+  }
+
+  /** Reads the states; one reading at a time, and once more when they were missed again meanwhile. */
+  #fetchStates(): Promise<boolean> {
+    if (this.#fetching) return this.#fetching;
+    const life = this.#life;
+    const read = async (): Promise<boolean> => {
+      let fetched: StationStates;
+      do {
+        this.#fetch_again = false;
+        this.#heard_meanwhile = [];
+        fetched = await this.#ports.fetchStates();
+        if (life !== this.#life) return false;
+      } while (this.#fetch_again);
+      this.#show(fetched);
+      return true;
+    };
+    const reading = read()
+      .catch(() => false)
+      .finally(() => {
+        if (life === this.#life) this.#fetching = null;
+      });
+    this.#fetching = reading;
+    return reading;
+  }
+
+  #show(fetched: StationStates): void {
+    const states = Uint8Array.from(fetched.states, Number);
+    for (const { id, changes } of this.#heard_meanwhile) {
+      if (id <= fetched.sequence) continue;
+      for (const [index, digit] of changes) if (index < states.length) states[index] = digit;
+    }
+    // Never moved forward otherwise: what is still under way up to there would be taken for told.
+    if (this.#sequence === 0) this.#sequence = fetched.sequence;
+    this.#states_missing = false;
+    this.#change({ states, counts: countOf(states), version: fetched.version });
+  }
+
+  /** Gets the tab going from wherever it is: states if they are missing, and for the leader the stream. */
+  async #begin(): Promise<void> {
+    const life = this.#life;
+    this.#stop_retry();
+    if (this.#states_missing) {
+      const read = await this.#fetchStates();
+      if (life !== this.#life || this.#resting) return;
+      if (!read) return this.#broken();
+    }
+    if (this.#leading && !this.#close_stream) this.#openStream();
+  }
+
+  #openStream(): void {
+    let over = false;
+    const close = this.#ports.openStream(this.#sequence, {
+      message: (id, message) => {
+        if (over) return;
+        this.#failures = 0;
+        this.#tabs?.say({ say: 'message', id, message });
+        this.#take(id, message);
       },
-      broken() {
-        change({ line: ports.online() ? 'reconnecting' : 'offline' });
-        restart();
+      broken: () => {
+        if (!over) this.#broken();
       },
     });
-    watch();
+    this.#close_stream = () => {
+      over = true;
+      close();
+    };
   }
 
-  return {
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    view: () => view,
-    onMessage(listener) {
-      message_listeners.add(listener);
-      return () => message_listeners.delete(listener);
-    },
-    start() {
-      void open();
-      watch();
-      ends.push(
-        ports.lead(() => {
-          leader = true;
-          void open();
-        }),
-        ports.channel.listen((id, message) => {
-          if (!leader) take(id, message);
-        }),
-        ports.onVisible((visible) => {
-          if (visible) void refetch();
-        }),
-      );
-    },
-    stop() {
-      for (const end of ends.splice(0)) end();
-      close_stream?.();
-      stop_watch();
-      stop_retry();
-    },
-  };
+  #drop(): void {
+    this.#close_stream?.();
+    this.#close_stream = null;
+  }
+
+  #broken(): void {
+    this.#drop();
+    // A second failure in a row: if only the stream is blocked, the states at least are fresh.
+    if (this.#failures > 0) this.#states_missing = true;
+    const wait_ms = RETRY_MS[Math.min(this.#failures, RETRY_MS.length - 1)] ?? 10_000;
+    this.#failures += 1;
+    if (!this.#ports.online()) this.#setLine('offline');
+    else this.#setLine(this.#view.line === 'stale' ? 'stale' : 'reconnecting');
+    this.#stop_retry();
+    this.#stop_retry = this.#ports.after(
+      wait_ms * (0.75 + this.#ports.random() / 2),
+      () => void this.#begin(),
+    );
+  }
 }
