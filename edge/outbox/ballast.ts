@@ -1,35 +1,50 @@
 /** Disk space kept in hand, so that an outbox on a full disk can still trim: deleting needs room in the journal too. */
 import { closeSync, existsSync, fsyncSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
+import type { Clock, MonoMs } from '@waystation/runtime/clock';
 
 export interface Ballast {
   /** Gives the space back to the file system. */
   release(): void;
-  /** Takes it again; false while the disk has no room for it. */
-  restore(): boolean;
+  /** Takes it again, at most one try a minute: the disk may be full for days. */
+  keep(): void;
 }
 
-/** A file of `bytes` beside the outbox. Zeros do: the file systems of stations neither compress nor leave holes for writes. */
-export function createBallast(path: string, bytes: number): Ballast {
-  const release = () => rmSync(path, { force: true });
+const RETRY_MS = 60_000;
+
+/** Zeros do: the file systems of stations neither compress nor leave holes for what was written. */
+function fill(path: string, bytes: number): boolean {
+  if (existsSync(path) && statSync(path).size === bytes) return true;
+  let file: number | null = null;
+  try {
+    file = openSync(path, 'w');
+    for (let at = 0; at < bytes;) at += writeSync(file, Buffer.alloc(Math.min(65_536, bytes - at)));
+    fsyncSync(file);
+    return true;
+  } catch {
+    rmSync(path, { force: true });
+    return false;
+  } finally {
+    if (file !== null) closeSync(file);
+  }
+}
+
+/** A file of `bytes` beside the outbox. */
+export function createBallast(path: string, bytes: number, clock: Clock): Ballast {
+  let tried_at: MonoMs | null = null;
+  let held = fill(path, bytes);
   return {
-    release,
-    restore() {
-      if (existsSync(path) && statSync(path).size === bytes) return true;
-      let file: number | null = null;
-      try {
-        file = openSync(path, 'w');
-        for (let at = 0; at < bytes; ) at += writeSync(file, Buffer.alloc(Math.min(65_536, bytes - at)));
-        fsyncSync(file);
-        return true;
-      } catch {
-        release();
-        return false;
-      } finally {
-        if (file !== null) closeSync(file);
-      }
+    release() {
+      rmSync(path, { force: true });
+      held = false;
+      tried_at = clock.mono();
+    },
+    keep() {
+      if (held || (tried_at !== null && clock.mono() - tried_at < RETRY_MS)) return;
+      tried_at = clock.mono();
+      held = fill(path, bytes);
     },
   };
 }
 
 /** For an outbox in memory. */
-export const noBallast: Ballast = { release: () => {}, restore: () => true };
+export const noBallast: Ballast = { release: () => {}, keep: () => {} };

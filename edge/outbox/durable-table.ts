@@ -40,7 +40,8 @@ export function createTable(
     staged.set(key, entry);
     changed();
   };
-  const living = (entry: Entry | null) => entry !== null && (entry.expires_at === null || entry.expires_at > now());
+  const living = (entry: Entry | null) =>
+    entry !== null && (entry.expires_at === null || entry.expires_at > now());
   return {
     get(key) {
       const entry = staged.has(key) ? (staged.get(key) ?? null) : file().entry(name, key);
@@ -54,7 +55,9 @@ export function createTable(
         all.delete(key);
         if (entry !== null) all.set(key, entry);
       }
-      return [...all].filter(([, entry]) => living(entry)).map(([key, entry]) => [key, entry.value]);
+      return [...all]
+        .filter(([, entry]) => living(entry))
+        .map(([key, entry]) => [key, entry.value]);
     },
     prune(at) {
       prune_at = at;

@@ -26,8 +26,19 @@ function appendBody(file: OutboxFile, lane: Lane, body: string): Lane {
   return { ...lane, head, head_hash };
 }
 
-function beginEvents(file: OutboxFile, empty: Lane, stamp: Stamp, reason: EpochReason, previous_epoch: string | null): Lane {
-  const record: EventRecord = { kind: 'epoch', ...stamp, reason, ...(previous_epoch === null ? {} : { previous_epoch }) };
+function beginEvents(
+  file: OutboxFile,
+  empty: Lane,
+  stamp: Stamp,
+  reason: EpochReason,
+  previous_epoch: string | null,
+): Lane {
+  const record: EventRecord = {
+    kind: 'epoch',
+    ...stamp,
+    reason,
+    ...(previous_epoch === null ? {} : { previous_epoch }),
+  };
   return appendBody(file, empty, JSON.stringify(record));
 }
 
@@ -66,7 +77,11 @@ export function renewLanes(
   const renewed = { ...lanes };
   for (const stream of streams) {
     const old = lanes[stream];
-    file.acknowledge(old, old.acked, stream === 'event' ? (file.hashAt(old.id, old.acked) ?? '') : '');
+    file.acknowledge(
+      old,
+      old.acked,
+      stream === 'event' ? (file.hashAt(old.id, old.acked) ?? '') : '',
+    );
     if (stream === 'event') {
       const empty = file.replaceLane(old, epoch, chainStart(station, epoch));
       renewed.event = rechain(file, old, beginEvents(file, empty, stamp, 'forked', old.epoch));

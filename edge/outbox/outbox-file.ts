@@ -56,7 +56,8 @@ export type SqliteTrouble = 'corrupt' | 'refused' | 'locked' | 'other';
 
 /** What an error of SQLite means here (https://sqlite.org/rescode.html). */
 export function troubleOf(error: unknown): SqliteTrouble {
-  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return 'other';
+  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number')
+    return 'other';
   const primary = error.errcode & 0xff;
   if (primary === 11 || primary === 26) return 'corrupt'; // CORRUPT, NOTADB
   if (primary === 13 || primary === 10 || primary === 8) return 'refused'; // FULL, IOERR, READONLY
@@ -67,7 +68,9 @@ export function troubleOf(error: unknown): SqliteTrouble {
 export class DamagedRow extends Error {}
 
 function configure(db: DatabaseSync, size_limit_bytes: number): void {
-  db.exec('PRAGMA page_size=1024; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL');
+  db.exec(
+    'PRAGMA page_size=1024; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL',
+  );
   db.exec('PRAGMA journal_size_limit=1048576; PRAGMA cache_size=-512; PRAGMA busy_timeout=2000');
   db.exec(`PRAGMA max_page_count=${Math.max(256, Math.ceil(size_limit_bytes / 1024))}`);
 }
@@ -79,7 +82,8 @@ function pragma(db: DatabaseSync, name: string): unknown {
 function prepareSchema(db: DatabaseSync, check: boolean): void {
   const version = pragma(db, 'user_version');
   if (version === SCHEMA_VERSION) {
-    if (check && pragma(db, 'quick_check(1)') !== 'ok') throw new DamagedRow('quick_check found damage');
+    if (check && pragma(db, 'quick_check(1)') !== 'ok')
+      throw new DamagedRow('quick_check found damage');
     return;
   }
   if (version !== 0) throw new DamagedRow(`a file of another version (${String(version)})`);
@@ -87,7 +91,11 @@ function prepareSchema(db: DatabaseSync, check: boolean): void {
 }
 
 /** Opens or creates the file. Throws what SQLite throws, DamagedRow, or Fault DATABASE_LOCKED. */
-export function openOutboxFile(path: string, size_limit_bytes: number, trust: 'checked' | 'unchecked' = 'checked'): OutboxFile {
+export function openOutboxFile(
+  path: string,
+  size_limit_bytes: number,
+  trust: 'checked' | 'unchecked' = 'checked',
+): OutboxFile {
   const check = trust === 'checked' && existsSync(path) && statSync(path).size <= CHECK_BYTES_MAX;
   const db = new DatabaseSync(path);
   try {
@@ -127,7 +135,12 @@ function rowKey(lane_id: number, seq: number): number {
   return lane_id * SEQ_LIMIT + seq;
 }
 function toRow(raw: Record<string, unknown>): Row {
-  return { seq: Number(raw['key']) % SEQ_LIMIT, span: Number(raw['span']), hash: hashText(raw['hash']), body: String(raw['body']) };
+  return {
+    seq: Number(raw['key']) % SEQ_LIMIT,
+    span: Number(raw['span']),
+    hash: hashText(raw['hash']),
+    body: String(raw['body']),
+  };
 }
 
 export class OutboxFile {
@@ -158,13 +171,18 @@ export class OutboxFile {
   }
 
   loadLane(station: string, stream: Stream): Lane | null {
-    const row = this.#sql('SELECT id, epoch, acked, acked_hash FROM stream WHERE station=? AND stream=?').get(station, stream);
+    const row = this.#sql(
+      'SELECT id, epoch, acked, acked_hash FROM stream WHERE station=? AND stream=?',
+    ).get(station, stream);
     if (!row) return null;
-    const lane = { id: Number(row['id']), epoch: String(row['epoch']), acked: Number(row['acked']) };
-    const newest = this.#sql('SELECT key, span, hash, body FROM record WHERE key>? AND key<? ORDER BY key DESC LIMIT 1').get(
-      rowKey(lane.id, 0),
-      rowKey(lane.id + 1, 0),
-    );
+    const lane = {
+      id: Number(row['id']),
+      epoch: String(row['epoch']),
+      acked: Number(row['acked']),
+    };
+    const newest = this.#sql(
+      'SELECT key, span, hash, body FROM record WHERE key>? AND key<? ORDER BY key DESC LIMIT 1',
+    ).get(rowKey(lane.id, 0), rowKey(lane.id + 1, 0));
     if (!newest) return { ...lane, head: lane.acked, head_hash: hashText(row['acked_hash']) ?? '' };
     const last = toRow(newest);
     return { ...lane, head: last.seq + last.span - 1, head_hash: last.hash ?? '' };
@@ -172,7 +190,8 @@ export class OutboxFile {
 
   createLane(station: string, stream: Stream, epoch: string, start_hash: ChainHash): Lane {
     const id = this.#freeLaneId();
-    const insert = 'INSERT INTO stream(id, station, stream, epoch, acked, acked_hash) VALUES(?,?,?,?,0,?)';
+    const insert =
+      'INSERT INTO stream(id, station, stream, epoch, acked, acked_hash) VALUES(?,?,?,?,0,?)';
     this.#sql(insert).run(id, station, stream, epoch, hashBytes(start_hash));
     return { id, epoch, acked: 0, head: 0, head_hash: start_hash };
   }
@@ -194,12 +213,9 @@ export class OutboxFile {
   /** Moves every record of one stream id under another, shifting the sequence numbers down. */
   moveRecords(from: Lane, to_id: number): void {
     const shift = rowKey(to_id, 0) - rowKey(from.id, 0) - from.acked;
-    this.#sql('UPDATE record SET key = max(key + ?1, ?2), span = span - max(?2 - key - ?1, 0) WHERE key>?3 AND key<?4').run(
-      shift,
-      rowKey(to_id, 1),
-      rowKey(from.id, 0),
-      rowKey(from.id + 1, 0),
-    );
+    this.#sql(
+      'UPDATE record SET key = max(key + ?1, ?2), span = span - max(?2 - key - ?1, 0) WHERE key>?3 AND key<?4',
+    ).run(shift, rowKey(to_id, 1), rowKey(from.id, 0), rowKey(from.id + 1, 0));
   }
 
   insert(lane_id: number, row: Row): void {
@@ -212,12 +228,19 @@ export class OutboxFile {
   }
 
   delete(lane_id: number, from_seq: number, to_seq: number): void {
-    this.#sql('DELETE FROM record WHERE key>=? AND key<=?').run(rowKey(lane_id, from_seq), rowKey(lane_id, to_seq));
+    this.#sql('DELETE FROM record WHERE key>=? AND key<=?').run(
+      rowKey(lane_id, from_seq),
+      rowKey(lane_id, to_seq),
+    );
   }
 
   /** Trims; a record that reaches beyond `through` stays. */
   acknowledge(lane: Lane, through: number, hash: ChainHash): void {
-    this.#sql('UPDATE stream SET acked=?, acked_hash=? WHERE id=?').run(through, hashBytes(hash), lane.id);
+    this.#sql('UPDATE stream SET acked=?, acked_hash=? WHERE id=?').run(
+      through,
+      hashBytes(hash),
+      lane.id,
+    );
     this.#sql('DELETE FROM record WHERE key>? AND key<=? AND (key % ?) + span - 1 <= ?').run(
       rowKey(lane.id, 0),
       rowKey(lane.id, through),
@@ -230,7 +253,12 @@ export class OutboxFile {
   rowsFrom(lane_id: number, seq: number, limit: number): Row[] {
     const select = `SELECT key, span, hash, body FROM record WHERE key>=(
         SELECT coalesce(max(key), ?2) FROM record WHERE key>?1 AND key<=?2) AND key<?3 ORDER BY key LIMIT ?4`;
-    const rows = this.#sql(select).all(rowKey(lane_id, 0), rowKey(lane_id, seq), rowKey(lane_id + 1, 0), limit);
+    const rows = this.#sql(select).all(
+      rowKey(lane_id, 0),
+      rowKey(lane_id, seq),
+      rowKey(lane_id + 1, 0),
+      limit,
+    );
     return rows.map(toRow);
   }
 
@@ -238,20 +266,30 @@ export class OutboxFile {
   hashAt(lane_id: number, seq: number): ChainHash | null {
     const row = this.#sql('SELECT hash FROM record WHERE key=?').get(rowKey(lane_id, seq));
     if (row) return hashText(row['hash']);
-    const stream = this.#sql('SELECT acked_hash FROM stream WHERE id=? AND acked=?').get(lane_id, seq);
+    const stream = this.#sql('SELECT acked_hash FROM stream WHERE id=? AND acked=?').get(
+      lane_id,
+      seq,
+    );
     return stream ? hashText(stream['acked_hash']) : null;
   }
 
   /** The station that keeps the most samples. */
   longestSampleStation(): string | null {
     const count = `(SELECT count(*) FROM record WHERE key>stream.id*${SEQ_LIMIT} AND key<(stream.id+1)*${SEQ_LIMIT})`;
-    const row = this.#sql(`SELECT station FROM stream WHERE stream='sample' ORDER BY ${count} DESC LIMIT 1`).get();
+    const row = this.#sql(
+      `SELECT station FROM stream WHERE stream='sample' ORDER BY ${count} DESC LIMIT 1`,
+    ).get();
     return row ? String(row['station']) : null;
   }
 
   noteOffset(boot: string, offset_ms: number, now: number): void {
-    this.#sql('INSERT OR REPLACE INTO boot_offset(boot, offset_ms, noted_at) VALUES(?,?,?)').run(boot, offset_ms, now);
-    const forget = 'DELETE FROM boot_offset WHERE boot NOT IN (SELECT boot FROM boot_offset ORDER BY rowid DESC LIMIT ?)';
+    this.#sql('INSERT OR REPLACE INTO boot_offset(boot, offset_ms, noted_at) VALUES(?,?,?)').run(
+      boot,
+      offset_ms,
+      now,
+    );
+    const forget =
+      'DELETE FROM boot_offset WHERE boot NOT IN (SELECT boot FROM boot_offset ORDER BY rowid DESC LIMIT ?)';
     this.#sql(forget).run(BOOT_OFFSETS_MAX);
   }
 
@@ -261,21 +299,34 @@ export class OutboxFile {
   }
 
   entry(name: string, key: string): Entry | null {
-    const row = this.#sql('SELECT value, expires_at FROM entry WHERE name=? AND key=?').get(name, key);
+    const row = this.#sql('SELECT value, expires_at FROM entry WHERE name=? AND key=?').get(
+      name,
+      key,
+    );
     if (!row) return null;
-    return { value: String(row['value']), expires_at: row['expires_at'] === null ? null : Number(row['expires_at']) };
+    return {
+      value: String(row['value']),
+      expires_at: row['expires_at'] === null ? null : Number(row['expires_at']),
+    };
   }
 
   entries(name: string): [key: string, entry: Entry][] {
-    const rows = this.#sql('SELECT key, value, expires_at FROM entry WHERE name=? ORDER BY touched').all(name);
+    const rows = this.#sql(
+      'SELECT key, value, expires_at FROM entry WHERE name=? ORDER BY touched',
+    ).all(name);
     return rows.map((row) => [
       String(row['key']),
-      { value: String(row['value']), expires_at: row['expires_at'] === null ? null : Number(row['expires_at']) },
+      {
+        value: String(row['value']),
+        expires_at: row['expires_at'] === null ? null : Number(row['expires_at']),
+      },
     ]);
   }
 
   tableNames(): string[] {
-    return this.#sql('SELECT DISTINCT name FROM entry').all().map((row) => String(row['name']));
+    return this.#sql('SELECT DISTINCT name FROM entry')
+      .all()
+      .map((row) => String(row['name']));
   }
 
   putEntry(name: string, key: string, entry: Entry | null): void {
@@ -284,18 +335,19 @@ export class OutboxFile {
       return;
     }
     const touched = '(SELECT coalesce(max(touched), 0) + 1 FROM entry WHERE name=?1)';
-    this.#sql(`INSERT OR REPLACE INTO entry(name, key, value, expires_at, touched) VALUES(?1,?2,?3,?4,${touched})`).run(
-      name,
-      key,
-      entry.value,
-      entry.expires_at,
-    );
+    this.#sql(
+      `INSERT OR REPLACE INTO entry(name, key, value, expires_at, touched) VALUES(?1,?2,?3,?4,${touched})`,
+    ).run(name, key, entry.value, entry.expires_at);
   }
 
   /** Drops what expired before `now` and, beyond `rows_max`, the longest untouched. Returns how many went. */
   pruneEntries(name: string, rows_max: number, now: number): number {
-    const expired = this.#sql('DELETE FROM entry WHERE name=? AND expires_at<=?').run(name, now).changes;
-    const oldest = 'DELETE FROM entry WHERE name=?1 AND key IN (SELECT key FROM entry WHERE name=?1 ORDER BY touched DESC LIMIT -1 OFFSET ?2)';
+    const expired = this.#sql('DELETE FROM entry WHERE name=? AND expires_at<=?').run(
+      name,
+      now,
+    ).changes;
+    const oldest =
+      'DELETE FROM entry WHERE name=?1 AND key IN (SELECT key FROM entry WHERE name=?1 ORDER BY touched DESC LIMIT -1 OFFSET ?2)';
     return Number(expired) + Number(this.#sql(oldest).run(name, rows_max).changes);
   }
 

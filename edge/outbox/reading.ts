@@ -21,8 +21,13 @@ function clipped(row: Row, from: number): StationRecord {
   return span === 1 && record.kind !== 'gap' ? record : ({ ...record, span } as StationRecord);
 }
 
-function offsetsFor(records: readonly StationRecord[], offsets: ReadonlyMap<string, number>): Record<string, number> | null {
-  const wanted = new Set(records.filter((record) => record.clock === 'unknown').map((record) => record.boot));
+function offsetsFor(
+  records: readonly StationRecord[],
+  offsets: ReadonlyMap<string, number>,
+): Record<string, number> | null {
+  const wanted = new Set(
+    records.filter((record) => record.clock === 'unknown').map((record) => record.boot),
+  );
   const found = [...wanted].flatMap((boot) => {
     const offset_ms = offsets.get(boot);
     return offset_ms === undefined ? [] : [[boot, offset_ms] as const];
@@ -47,12 +52,14 @@ export function readMessage(
   const rows = file.rowsFrom(lane.id, from, limits.records);
   let hash = stream === 'event' ? file.hashAt(lane.id, from - 1) : null;
   const previous_hash = hash;
-  if (stream === 'event' && hash === null) throw new DamagedRow('the hash before a record is missing');
+  if (stream === 'event' && hash === null)
+    throw new DamagedRow('the hash before a record is missing');
   const records: StationRecord[] = [];
   let bytes = 0;
   let last = from - 1;
   for (const row of rows) {
-    if (row.seq > last + 1 || row.seq + row.span - 1 <= last) throw new DamagedRow('a record is missing');
+    if (row.seq > last + 1 || row.seq + row.span - 1 <= last)
+      throw new DamagedRow('a record is missing');
     bytes += Buffer.byteLength(row.body) + 20; // a comma, and a span where there was none
     if (bytes > limits.bytes && records.length > 0) break;
     if (hash !== null) {

@@ -18,7 +18,11 @@ const DROP_ROWS = 64;
 
 function storedFrom(file: OutboxFile, lane: Lane, seq: number, limit: number): StoredSample[] {
   const rows = file.rowsFrom(lane.id, seq, limit);
-  return rows.map(({ seq, span, body }) => ({ seq, span, record: parseBody(body) as SampleRecord }));
+  return rows.map(({ seq, span, body }) => ({
+    seq,
+    span,
+    record: parseBody(body) as SampleRecord,
+  }));
 }
 
 function replace(file: OutboxFile, lane: Lane, { from_seq, to_seq, by }: Replacement): void {
@@ -34,7 +38,8 @@ function thinStep(file: OutboxFile, lane: Lane, thin_from: number): Reclaimed {
     const samples = storedFrom(file, lane, seq, THIN_ROWS).filter((sample) => sample.seq <= end);
     const replacements = thin(samples);
     for (const replacement of replacements) replace(file, lane, replacement);
-    if (replacements.length > 0) return { thinned: replacements.length, dropped: 0, thin_from: seq };
+    if (replacements.length > 0)
+      return { thinned: replacements.length, dropped: 0, thin_from: seq };
     const newest = samples.at(-1);
     if (!newest || samples.length < THIN_ROWS) break; // what is left may find a partner later
     seq = newest.seq;

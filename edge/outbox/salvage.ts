@@ -28,7 +28,7 @@ function attempt<T>(work: () => T): T | null {
 
 /** One at a time, so that a damaged page costs what lies behind it and nothing before. */
 function* soundRows(file: OutboxFile, lane: Lane): Generator<Row, void> {
-  for (let next = lane.acked + 1; next <= lane.head; ) {
+  for (let next = lane.acked + 1; next <= lane.head;) {
     const from = next;
     const row = attempt(() => file.rowsFrom(lane.id, from, 1))?.[0];
     if (!row || row.seq + row.span - 1 < next) return;
@@ -82,9 +82,11 @@ export function openSalvage(aside: string): Salvage | null {
       };
     },
     copyTables(to, now) {
-      for (const [boot, offset_ms] of attempt(() => file.offsets()) ?? []) to.noteOffset(boot, offset_ms, now);
+      for (const [boot, offset_ms] of attempt(() => file.offsets()) ?? [])
+        to.noteOffset(boot, offset_ms, now);
       for (const name of attempt(() => file.tableNames()) ?? []) {
-        for (const [key, entry] of attempt(() => file.entries(name)) ?? []) to.putEntry(name, key, entry);
+        for (const [key, entry] of attempt(() => file.entries(name)) ?? [])
+          to.putEntry(name, key, entry);
       }
     },
     close: () => file.close(),

@@ -35,14 +35,28 @@ export interface Station {
 const SAMPLES_HELD_MAX = 256;
 
 export function createStation(code: StationCode, stamp: () => Stamp, lanes: Lanes): Station {
-  return { code, stamp, lanes, unsaved_acks: new Set(), events: [], samples: [], lost: null, listeners: new Set(), thin_from: 0 };
+  return {
+    code,
+    stamp,
+    lanes,
+    unsaved_acks: new Set(),
+    events: [],
+    samples: [],
+    lost: null,
+    listeners: new Set(),
+    thin_from: 0,
+  };
 }
 
 /** Inside a transaction. */
 export function writeAcks(file: OutboxFile, station: Station): void {
   for (const stream of station.unsaved_acks) {
     const lane = station.lanes[stream];
-    file.acknowledge(lane, lane.acked, stream === 'event' ? (file.hashAt(lane.id, lane.acked) ?? '') : '');
+    file.acknowledge(
+      lane,
+      lane.acked,
+      stream === 'event' ? (file.hashAt(lane.id, lane.acked) ?? '') : '',
+    );
   }
 }
 
@@ -60,12 +74,20 @@ export function writePending(file: OutboxFile, station: Station): () => Stream[]
   }
   let sample_head = sample.head;
   for (const record of station.lost ? [station.lost, ...station.samples] : station.samples) {
-    file.insert(sample.id, { seq: sample_head + 1, span: spanOf(record), hash: null, body: JSON.stringify(record) });
+    file.insert(sample.id, {
+      seq: sample_head + 1,
+      span: spanOf(record),
+      hash: null,
+      body: JSON.stringify(record),
+    });
     sample_head += spanOf(record);
   }
   return () => {
     const grown = { event: head > event.head, sample: sample_head > sample.head };
-    station.lanes = { event: { ...event, head, head_hash }, sample: { ...sample, head: sample_head } };
+    station.lanes = {
+      event: { ...event, head, head_hash },
+      sample: { ...sample, head: sample_head },
+    };
     station.unsaved_acks.clear();
     station.events = [];
     station.samples = [];

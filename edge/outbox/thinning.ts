@@ -23,10 +23,15 @@ export const THINNED_SPAN_MAX = 64;
 /** The newer of two reports, with what only the older one measured: reports carry changes, not everything. */
 function mergeReports(older: StoredSample, newer: StoredSample): StoredSample | null {
   if (older.record.kind !== 'report' || newer.record.kind !== 'report') return null;
-  if (older.record.boot !== newer.record.boot || older.record.clock !== newer.record.clock) return null;
+  if (older.record.boot !== newer.record.boot || older.record.clock !== newer.record.clock)
+    return null;
   const span = older.span + newer.span;
   if (span > THINNED_SPAN_MAX) return null;
-  const record = { ...newer.record, span, values: { ...older.record.values, ...newer.record.values } };
+  const record = {
+    ...newer.record,
+    span,
+    values: { ...older.record.values, ...newer.record.values },
+  };
   return { seq: older.seq, span, record };
 }
 
@@ -49,11 +54,20 @@ export function drop(samples: readonly StoredSample[], reason: Gap['reason']): R
   if (!oldest || !newest) return null;
   const span = newest.seq + newest.span - oldest.seq;
   const record = gapOf(oldest.record, newest.record, span, reason);
-  return { from_seq: oldest.seq, to_seq: oldest.seq + span - 1, by: { seq: oldest.seq, span, record } };
+  return {
+    from_seq: oldest.seq,
+    to_seq: oldest.seq + span - 1,
+    by: { seq: oldest.seq, span, record },
+  };
 }
 
 /** The gap left by everything from `oldest` to `newest`. */
-export function gapOf(oldest: SampleRecord, newest: SampleRecord, span: number, reason: Gap['reason']): Gap {
+export function gapOf(
+  oldest: SampleRecord,
+  newest: SampleRecord,
+  span: number,
+  reason: Gap['reason'],
+): Gap {
   const { at, mono, boot, clock } = newest;
   const from_at = oldest.kind === 'gap' ? oldest.from_at : oldest.at;
   return { kind: 'gap', at, mono, boot, clock, span, reason, from_at };

@@ -10,13 +10,20 @@ export function readBoot(random: () => number, path = '/proc/sys/kernel/random/b
   } catch {
     // no such file: not Linux, or a sandbox without /proc
   }
-  return { id: Math.floor(random() * 2 ** 32).toString(16).padStart(8, '0') };
+  return {
+    id: Math.floor(random() * 2 ** 32)
+      .toString(16)
+      .padStart(8, '0'),
+  };
 }
 
 /**
  * Milliseconds from the boot to the zero of `mono`: CLOCK_MONOTONIC counts from the boot and is one axis for every
  * process of it, a process' own monotonic clock is not. A station's box never suspends, so the clock misses nothing.
  */
-export function sinceBoot(mono_now_ms: number, monotonic_ns: bigint = process.hrtime.bigint()): number {
+export function sinceBoot(
+  mono_now_ms: number,
+  monotonic_ns: bigint = process.hrtime.bigint(),
+): number {
   return Number(monotonic_ns / 1_000_000n) - mono_now_ms;
 }

@@ -22,7 +22,11 @@ export interface HoldoverLimits {
 }
 
 /** 15 ppm reach 120 s after 92 days: a station keeps its time through a season without contact. */
-export const HOLDOVER_LIMITS: HoldoverLimits = { drift_ppm: 15, error_max_ms: 120_000, step_ms: 500 };
+export const HOLDOVER_LIMITS: HoldoverLimits = {
+  drift_ppm: 15,
+  error_max_ms: 120_000,
+  step_ms: 500,
+};
 
 /** The last moment this boot's clock was known to be right; null before the first. */
 export interface Anchor {
@@ -81,7 +85,13 @@ export function hostClock(options: HostClockOptions): ClockSource & { judge(): J
     const rolled_back = now.wall < options.floor();
     if (asked_at !== null && now.mono - asked_at < ASK_EVERY_MS && !rolled_back) return judgement;
     asked_at = now.mono;
-    judgement = judgeClock(judgement.anchor, now, options.discipline(), options.floor(), options.limits);
+    judgement = judgeClock(
+      judgement.anchor,
+      now,
+      options.discipline(),
+      options.floor(),
+      options.limits,
+    );
     return judgement;
   };
   return { judge, quality: () => judge().quality };

@@ -9,6 +9,8 @@ const LOOK_EVERY_MS = 1_000;
 /** How often the good time is written: it only has to be a floor. */
 const KEEP_EVERY_MS = 3_600_000;
 const GOOD_TIME = 'good_time_ms';
+/** A clock may be set back this much and still be believed. */
+const FLOOR_GRACE_MS = 60_000;
 
 export interface ClockLook {
   quality: ClockQuality;
@@ -22,15 +24,20 @@ export interface ClockChange extends ClockLook {
 }
 
 /** What changed between two looks; null when nothing worth a record did. */
-export function compareLooks(before: ClockLook | null, now: ClockLook, step_ms_min = HOLDOVER_LIMITS.step_ms): ClockChange | null {
+export function compareLooks(
+  before: ClockLook | null,
+  now: ClockLook,
+  step_ms_min = HOLDOVER_LIMITS.step_ms,
+): ClockChange | null {
   const step_ms = before === null ? 0 : now.offset_ms - before.offset_ms;
-  if (before !== null && before.quality === now.quality && Math.abs(step_ms) < step_ms_min) return null;
+  if (before !== null && before.quality === now.quality && Math.abs(step_ms) < step_ms_min)
+    return null;
   return { ...now, step_ms };
 }
 
 /** The earliest time it can be: what was last known to be right, or when the software was built. */
 export function clockFloor(table: DurableTable, built_at_ms: number): () => number {
-  return () => Math.max(built_at_ms, Number(table.get(GOOD_TIME) ?? 0));
+  return () => Math.max(built_at_ms, Number(table.get(GOOD_TIME) ?? 0) - FLOOR_GRACE_MS);
 }
 
 export interface ClockWatchOptions {
@@ -42,7 +49,9 @@ export interface ClockWatchOptions {
   /** Re-stamps the records of this boot that were made before its clock was set (`store.setOffset`). */
   setOffset: (boot: string, offset_ms: number) => void;
   /** The station appends this as its event; the first look always tells. */
-  changed: (change: Omit<Extract<EventRecord, { kind: 'clock' }>, 'at' | 'mono' | 'boot' | 'clock'>) => void;
+  changed: (
+    change: Omit<Extract<EventRecord, { kind: 'clock' }>, 'at' | 'mono' | 'boot' | 'clock'>,
+  ) => void;
 }
 
 export function watchClock(options: ClockWatchOptions): { stop(): void } {
@@ -53,7 +62,10 @@ export function watchClock(options: ClockWatchOptions): { stop(): void } {
     const offset_ms = Math.round(clock.wall() - clock.mono() - options.boot_mono_ms);
     const now: ClockLook = { quality: source.quality(), offset_ms };
     const change = compareLooks(before, now);
-    if (now.quality === 'synced' && (kept_at === null || clock.mono() - kept_at >= KEEP_EVERY_MS || change !== null)) {
+    if (
+      now.quality === 'synced' &&
+      (kept_at === null || clock.mono() - kept_at >= KEEP_EVERY_MS || change !== null)
+    ) {
       kept_at = clock.mono();
       table.put(GOOD_TIME, String(Math.round(clock.wall())));
     }

@@ -15,7 +15,12 @@ export interface Stamp {
  * `boot_mono_ms`: time since the boot when the process' monotonic clock stood at 0 (see `sinceBoot` in boot.ts);
  * two processes of one boot then stamp on one axis.
  */
-export function createStamp(clock: Clock, boot: Boot, source: ClockSource, boot_mono_ms: number): () => Stamp {
+export function createStamp(
+  clock: Clock,
+  boot: Boot,
+  source: ClockSource,
+  boot_mono_ms: number,
+): () => Stamp {
   return () => ({
     at: Math.max(0, Math.round(clock.wall())),
     mono: Math.max(0, Math.round(clock.mono() + boot_mono_ms)),

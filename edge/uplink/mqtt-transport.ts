@@ -6,7 +6,13 @@ import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import type { z } from 'zod';
 import { Command, COMMAND_BYTES_MAX } from '@waystation/protocol/commands';
 import type { StationCode } from '@waystation/protocol/station-code';
-import { ackTopic, commandTopic, stateTopic, TOPICS, uplinkTopic } from '@waystation/protocol/topics';
+import {
+  ackTopic,
+  commandTopic,
+  stateTopic,
+  TOPICS,
+  uplinkTopic,
+} from '@waystation/protocol/topics';
 import { Ack, type StationPresence } from '@waystation/protocol/uplink';
 import type { Clock } from '@waystation/runtime/clock';
 import { firstIssue } from '@waystation/runtime/config';
@@ -44,10 +50,15 @@ export function uplinkFault(error: unknown): Fault {
   if (isFault(error)) return error;
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const reason = error instanceof Error ? error.message : String(error);
-  const facts = { code: typeof code === 'number' || typeof code === 'string' ? code : 'none', reason };
-  if (typeof code === 'number' && REFUSED_CODES.has(code)) return new Fault('UPLINK_REFUSED', facts, error);
+  const facts = {
+    code: typeof code === 'number' || typeof code === 'string' ? code : 'none',
+    reason,
+  };
+  if (typeof code === 'number' && REFUSED_CODES.has(code))
+    return new Fault('UPLINK_REFUSED', facts, error);
   // The gateway's certificate is judged by our clock; ours is judged by the gateway, which answers with an alert.
-  if (code === 'CERT_NOT_YET_VALID' || code === 'CERT_HAS_EXPIRED') return new Fault('UPLINK_CLOCK', facts, error);
+  if (code === 'CERT_NOT_YET_VALID' || code === 'CERT_HAS_EXPIRED')
+    return new Fault('UPLINK_CLOCK', facts, error);
   const tls = typeof code === 'string' && /^ERR_(SSL|TLS)_|CERT|_SIGNATURE$|^HOSTNAME/.test(code);
   return new Fault(tls ? 'UPLINK_REFUSED' : 'UPLINK_LOST', facts, error);
 }
@@ -69,7 +80,12 @@ function clientOptions(options: MqttTransportOptions, birth: Birth): IClientOpti
     reconnectPeriod: 0,
     resubscribe: false,
     queueQoSZero: false,
-    will: { topic: stateTopic(options.station), payload: Buffer.from(JSON.stringify(death)), qos: TOPICS.state.qos, retain: true },
+    will: {
+      topic: stateTopic(options.station),
+      payload: Buffer.from(JSON.stringify(death)),
+      qos: TOPICS.state.qos,
+      retain: true,
+    },
     ...options.tls,
   };
 }
@@ -78,9 +94,11 @@ async function openSession(options: MqttTransportOptions, birth: Birth): Promise
   const client = connect(options.url, clientOptions(options, birth));
   const session = createSession(client, options, birth);
   const deadline = new AbortController();
-  const late = options.clock.sleep(options.connect_timeout_ms ?? CONNECT_TIMEOUT_MS, deadline.signal).then(() => {
-    if (!deadline.signal.aborted) throw new Fault('UPLINK_LOST', { reason: 'no answer in time' });
-  });
+  const late = options.clock
+    .sleep(options.connect_timeout_ms ?? CONNECT_TIMEOUT_MS, deadline.signal)
+    .then(() => {
+      if (!deadline.signal.aborted) throw new Fault('UPLINK_LOST', { reason: 'no answer in time' });
+    });
   try {
     await Promise.race([session.opened, late]);
     return session;
@@ -99,11 +117,19 @@ async function introduce(client: MqttClient, station: StationCode, birth: Birth)
     [commandTopic(station)]: { qos: TOPICS.command.qos },
   });
   const refused = granted.find(({ qos }) => qos === 128);
-  if (refused) throw new Fault('UPLINK_REFUSED', { reason: 'subscription refused', topic: refused.topic });
-  await client.publishAsync(stateTopic(station), JSON.stringify(birth), { qos: TOPICS.state.qos, retain: true });
+  if (refused)
+    throw new Fault('UPLINK_REFUSED', { reason: 'subscription refused', topic: refused.topic });
+  await client.publishAsync(stateTopic(station), JSON.stringify(birth), {
+    qos: TOPICS.state.qos,
+    retain: true,
+  });
 }
 
-function createSession(client: MqttClient, options: MqttTransportOptions, birth: Birth): UplinkSession & { opened: Promise<void> } {
+function createSession(
+  client: MqttClient,
+  options: MqttTransportOptions,
+  birth: Birth,
+): UplinkSession & { opened: Promise<void> } {
   const { station, log, clock } = options;
   let last_error: unknown = null;
   let closed: string | null = null;
@@ -116,7 +142,8 @@ function createSession(client: MqttClient, options: MqttTransportOptions, birth:
     const command = parsePayload(Command, payload, COMMAND_BYTES_MAX, commandTopic(station), log);
     try {
       if (command) await commands.deliver(command);
-      if (!client.stream.destroyed) client.stream.write(Buffer.from([0x40, 2, message_id >> 8, message_id & 0xff]));
+      if (!client.stream.destroyed)
+        client.stream.write(Buffer.from([0x40, 2, message_id >> 8, message_id & 0xff]));
     } catch (error) {
       log('error', 'uplink.command_failed', { reason: String(error) }); // the broker keeps it for the next session
     }
@@ -134,7 +161,10 @@ function createSession(client: MqttClient, options: MqttTransportOptions, birth:
       const ack = parsePayload(Ack, payload, ACK_BYTES_MAX, packet.topic, log);
       if (ack) ackListener(ack);
     } else {
-      log('warn', 'uplink.unexpected_topic', { topic: packet.topic.slice(0, 100), qos: packet.qos });
+      log('warn', 'uplink.unexpected_topic', {
+        topic: packet.topic.slice(0, 100),
+        qos: packet.qos,
+      });
     }
     done();
   };
@@ -155,7 +185,10 @@ function createSession(client: MqttClient, options: MqttTransportOptions, birth:
 
   return {
     opened,
-    send: (stream, message) => void client.publish(uplinkTopic(station, stream), JSON.stringify(message), { qos: TOPICS.uplink.qos }),
+    send: (stream, message) =>
+      void client.publish(uplinkTopic(station, stream), JSON.stringify(message), {
+        qos: TOPICS.uplink.qos,
+      }),
     onAck: (listener) => void (ackListener = listener),
     onCommand: (listener) => commands.open(listener),
     onClosed(listener) {
@@ -166,7 +199,10 @@ function createSession(client: MqttClient, options: MqttTransportOptions, birth:
       closedListener = () => {};
       const goodbye: StationPresence = { state: 'offline', session: birth.session, clean: true };
       const said = client.connected
-        ? client.publishAsync(stateTopic(station), JSON.stringify(goodbye), { qos: TOPICS.state.qos, retain: true })
+        ? client.publishAsync(stateTopic(station), JSON.stringify(goodbye), {
+            qos: TOPICS.state.qos,
+            retain: true,
+          })
         : Promise.resolve();
       const done = new AbortController();
       await Promise.race([said.catch(() => {}), clock.sleep(GOODBYE_MS, done.signal)]);
@@ -184,10 +220,13 @@ function createMailbox<T>() {
   return {
     open: (listener: (item: T) => Promise<void>) => open(listener),
     async deliver(item: T): Promise<void> {
-      if (held === COMMANDS_HELD_MAX) throw new Fault('COMMAND_REFUSED', { reason: 'too many commands wait', held });
+      if (held === COMMANDS_HELD_MAX)
+        throw new Fault('COMMAND_REFUSED', { reason: 'too many commands wait', held });
       held += 1;
       try {
-        await (await listening)(item);
+        await (
+          await listening
+        )(item);
       } finally {
         held -= 1;
       }
@@ -195,9 +234,19 @@ function createMailbox<T>() {
   };
 }
 
-function parsePayload<S extends z.ZodType>(schema: S, payload: Buffer, bytes_max: number, topic: string, log: Log): z.output<S> | null {
+function parsePayload<S extends z.ZodType>(
+  schema: S,
+  payload: Buffer,
+  bytes_max: number,
+  topic: string,
+  log: Log,
+): z.output<S> | null {
   if (payload.length > bytes_max) {
-    log('warn', 'uplink.rejected', { topic, field: '(root)', problem: `${payload.length} bytes, at most ${bytes_max}` });
+    log('warn', 'uplink.rejected', {
+      topic,
+      field: '(root)',
+      problem: `${payload.length} bytes, at most ${bytes_max}`,
+    });
     return null;
   }
   let json: unknown;

@@ -47,12 +47,22 @@ const STATES: Record<string, UplinkState> = {
   }),
   liveUnconfirmed: state({
     confirmed: false,
-    lanes: { event: lane({ sent: 40, in_flight: flight(40), due: monoMs(NOW + 1) }), sample: lane() },
+    lanes: {
+      event: lane({ sent: 40, in_flight: flight(40), due: monoMs(NOW + 1) }),
+      sample: lane(),
+    },
   }),
   liveHeld: state({ lanes: { event: lane({ held: true, due: NOW, window: 1 }), sample: idle } }),
   liveRegressed: state({
     lanes: {
-      event: lane({ sent: 20, in_flight: flight(20), due: NOW, window: 1, regressed: true, strikes: 2 }),
+      event: lane({
+        sent: 20,
+        in_flight: flight(20),
+        due: NOW,
+        window: 1,
+        regressed: true,
+        strikes: 2,
+      }),
       sample: idle,
     },
   }),
@@ -68,7 +78,13 @@ const INPUTS: Record<string, UplinkInput> = {
   failed: { i: 'failed', jitter: 0.5 },
   closed: { i: 'closed', jitter: 0.5 },
   'position same epoch': { i: 'position', stream: 'event', epoch: EPOCH, acked: 10, head: 41 },
-  'position new epoch': { i: 'position', stream: 'event', epoch: 'bbbbbbbbbbbb', acked: 0, head: 5 },
+  'position new epoch': {
+    i: 'position',
+    stream: 'event',
+    epoch: 'bbbbbbbbbbbb',
+    acked: 0,
+    head: 5,
+  },
   'sent 35': { i: 'sent', stream: 'event', last: 35 },
   empty: { i: 'empty', stream: 'event' },
   'ack 9': ack(9),
@@ -83,8 +99,22 @@ const INPUTS: Record<string, UplinkInput> = {
   tick: { i: 'tick' },
 };
 
-function describeLane({ acked, sent, head, in_flight, window, due, held, rewound_at, strikes }: LaneState): string {
-  const facts = [`${acked}/${sent}/${head}`, `w${window}`, `fly[${in_flight.map(({ last }) => last).join(' ')}]`];
+function describeLane({
+  acked,
+  sent,
+  head,
+  in_flight,
+  window,
+  due,
+  held,
+  rewound_at,
+  strikes,
+}: LaneState): string {
+  const facts = [
+    `${acked}/${sent}/${head}`,
+    `w${window}`,
+    `fly[${in_flight.map(({ last }) => last).join(' ')}]`,
+  ];
   if (due !== null) facts.push(`due+${due - NOW}`);
   if (held) facts.push('held');
   if (rewound_at !== null) facts.push(`rewound@${rewound_at}`);
@@ -96,7 +126,9 @@ function describeStep(before: UplinkState, input: UplinkInput): string {
   const { next, effects } = stepUplink(before, input, NOW);
   const shown = effects.map((effect) => {
     if (effect.e === 'send') return `send ${effect.stream} after ${effect.after}`;
-    return effect.e === 'acknowledge' ? `acknowledge ${effect.ack.through} ${effect.ack.problem ?? ''}`.trim() : effect.e;
+    return effect.e === 'acknowledge'
+      ? `acknowledge ${effect.ack.through} ${effect.ack.problem ?? ''}`.trim()
+      : effect.e;
   });
   if (next === before && effects.length === 0) return '-';
   const phase = next.phase.p === 'waiting' ? `waiting ${next.phase.until - NOW} ms` : next.phase.p;
@@ -106,7 +138,9 @@ function describeStep(before: UplinkState, input: UplinkInput): string {
 test('every state with every input', async () => {
   const lines = Object.entries(STATES).flatMap(([name, before]) => [
     `${name}: ${describeLane(before.lanes.event)}`,
-    ...Object.entries(INPUTS).map(([input_name, input]) => `  ${input_name} -> ${describeStep(before, input)}`),
+    ...Object.entries(INPUTS).map(
+      ([input_name, input]) => `  ${input_name} -> ${describeStep(before, input)}`,
+    ),
   ]);
   await expect(`${lines.join('\n')}\n`).toMatchFileSnapshot('session.table.txt');
 });
@@ -122,7 +156,9 @@ describe('waiting between sessions', () => {
       now = wakeAt(at) ?? now;
       at = stepUplink(at, { i: 'tick' }, now).next;
     }
-    expect(waits).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+    expect(waits).toEqual([
+      500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000,
+    ]);
     const dropAfter = (lived_ms: number) => {
       const up = stepUplink(at, { i: 'connected' }, now).next;
       const later = monoMs(now + lived_ms);
@@ -141,7 +177,11 @@ describe('window', () => {
     let sent = 0;
     const run = (input: UplinkInput) => {
       let step = stepUplink(at, input, now);
-      for (let send = step.effects.find(({ e }) => e === 'send'); send?.e === 'send'; send = step.effects.find(({ e }) => e === 'send')) {
+      for (
+        let send = step.effects.find(({ e }) => e === 'send');
+        send?.e === 'send';
+        send = step.effects.find(({ e }) => e === 'send')
+      ) {
         sent += 1;
         step = stepUplink(step.next, { i: 'sent', stream: 'event', last: send.after + 1 }, now);
       }

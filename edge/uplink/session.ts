@@ -121,20 +121,37 @@ export function stepUplink(state: UplinkState, input: UplinkInput, now: MonoMs):
     case 'start':
       return state.phase.p === 'stopped' ? connect(state) : stay(state);
     case 'stop':
-      return { next: { ...state, phase: { p: 'stopped' } }, effects: state.phase.p === 'live' ? [{ e: 'end' }] : [] };
+      return {
+        next: { ...state, phase: { p: 'stopped' } },
+        effects: state.phase.p === 'live' ? [{ e: 'end' }] : [],
+      };
     case 'connected':
       return state.phase.p === 'connecting' ? connected(state, now) : stay(state);
     case 'failed':
-      return state.phase.p === 'connecting' ? wait(state, state.attempts, input.jitter, now) : stay(state);
+      return state.phase.p === 'connecting'
+        ? wait(state, state.attempts, input.jitter, now)
+        : stay(state);
     case 'closed':
       if (state.phase.p !== 'live') return stay(state);
-      return wait(state, now - state.phase.since >= SESSION_LIVED_MS ? 0 : state.attempts, input.jitter, now);
+      return wait(
+        state,
+        now - state.phase.since >= SESSION_LIVED_MS ? 0 : state.attempts,
+        input.jitter,
+        now,
+      );
     case 'position':
       return sendNext(withLane(state, input.stream, moved(state.lanes[input.stream], input)));
     case 'sent':
-      return sendNext(withLane(state, input.stream, sent(state.lanes[input.stream], input.last, now)));
+      return sendNext(
+        withLane(state, input.stream, sent(state.lanes[input.stream], input.last, now)),
+      );
     case 'empty':
-      return stay(withLane(state, input.stream, { ...state.lanes[input.stream], sent: state.lanes[input.stream].head }));
+      return stay(
+        withLane(state, input.stream, {
+          ...state.lanes[input.stream],
+          sent: state.lanes[input.stream].head,
+        }),
+      );
     case 'ack':
       return state.phase.p === 'live' ? answered(state, input.ack, now) : stay(state);
     case 'tick':
@@ -159,7 +176,10 @@ function connect(state: UplinkState): UplinkStep {
 function wait(state: UplinkState, attempts: number, jitter: number, now: MonoMs): UplinkStep {
   const step_ms = Math.min(RECONNECT_FIRST_MS * 2 ** attempts, RECONNECT_MAX_MS);
   const until = Math.round(now + step_ms * (0.5 + jitter / 2)) as MonoMs;
-  return { next: { ...state, phase: { p: 'waiting', until }, attempts: Math.min(attempts + 1, 16) }, effects: [] };
+  return {
+    next: { ...state, phase: { p: 'waiting', until }, attempts: Math.min(attempts + 1, 16) },
+    effects: [],
+  };
 }
 
 /** A new session knows nothing of what the last one had in flight: it begins after what is acknowledged. */
@@ -174,15 +194,28 @@ function position({ epoch, acked, head }: LaneState) {
 }
 
 function moved(lane: LaneState, to: { epoch: string; acked: number; head: number }): LaneState {
-  if (to.epoch !== lane.epoch) return initialLane({ epoch: to.epoch, acked: to.acked, head: to.head });
+  if (to.epoch !== lane.epoch)
+    return initialLane({ epoch: to.epoch, acked: to.acked, head: to.head });
   const { acked, head } = to;
-  return { ...lane, acked, head, sent: Math.max(lane.sent, acked), reached: Math.max(lane.reached, acked) };
+  return {
+    ...lane,
+    acked,
+    head,
+    sent: Math.max(lane.sent, acked),
+    reached: Math.max(lane.reached, acked),
+  };
 }
 
 function sent(lane: LaneState, last: number, now: MonoMs): LaneState {
   const in_flight = [...lane.in_flight, { last, sent_at: now }];
   const reached = Math.max(lane.reached, last);
-  return { ...lane, sent: last, reached, in_flight, due: lane.due ?? ((now + lane.patience_ms) as MonoMs) };
+  return {
+    ...lane,
+    sent: last,
+    reached,
+    in_flight,
+    due: lane.due ?? ((now + lane.patience_ms) as MonoMs),
+  };
 }
 
 /** Events go first; samples wait until the cloud has confirmed that this event history is the one it knows. */
@@ -190,7 +223,8 @@ function sendNext(state: UplinkState): UplinkStep {
   if (state.phase.p !== 'live') return stay(state);
   const stream = STREAMS.find((stream) => {
     const lane = state.lanes[stream];
-    if (stream === 'sample' && !state.confirmed && state.lanes.event.head > state.lanes.event.acked) return false;
+    if (stream === 'sample' && !state.confirmed && state.lanes.event.head > state.lanes.event.acked)
+      return false;
     return !lane.held && lane.sent < lane.head && lane.in_flight.length < lane.window;
   });
   if (stream === undefined) return stay(state);
@@ -216,8 +250,13 @@ function answered(state: UplinkState, whole: Ack, now: MonoMs): UplinkStep {
   const foreign = whole.problem === 'fork' || whole.through > lane.head;
   const ack = foreign ? whole : { ...whole, through: Math.min(whole.through, lane.reached) };
   const confirmed = state.confirmed || (ack.stream === 'event' && !foreign);
-  const next = { ...withLane(state, ack.stream, foreign ? lane : laneAnswered(lane, ack, now)), confirmed };
-  return foreign || ack.problem === undefined ? { next, effects: [{ e: 'acknowledge', ack }] } : sendNext(next);
+  const next = {
+    ...withLane(state, ack.stream, foreign ? lane : laneAnswered(lane, ack, now)),
+    confirmed,
+  };
+  return foreign || ack.problem === undefined
+    ? { next, effects: [{ e: 'acknowledge', ack }] }
+    : sendNext(next);
 }
 
 function laneAnswered(lane: LaneState, ack: Ack, now: MonoMs): LaneState {
@@ -226,12 +265,22 @@ function laneAnswered(lane: LaneState, ack: Ack, now: MonoMs): LaneState {
       return ack.through > lane.acked ? advanced(lane, ack.through, now) : lane;
     case 'refused': {
       const due = (now + lane.patience_ms) as MonoMs;
-      return { ...rewind(lane), held: true, window: 1, patience_ms: patience(lane.patience_ms * 2), due };
+      return {
+        ...rewind(lane),
+        held: true,
+        window: 1,
+        patience_ms: patience(lane.patience_ms * 2),
+        due,
+      };
     }
     case 'gap':
       if (ack.through < lane.acked) return { ...lane, regressed: true };
       if (lane.rewound_at === ack.through || lane.sent <= ack.through) return lane;
-      return { ...rewind(lane), rewound_at: ack.through, window: Math.max(1, Math.floor(lane.window / 2)) };
+      return {
+        ...rewind(lane),
+        rewound_at: ack.through,
+        window: Math.max(1, Math.floor(lane.window / 2)),
+      };
     case 'fork':
       return lane; // a new epoch follows
     default:
@@ -269,7 +318,10 @@ function tick(state: UplinkState, now: MonoMs): UplinkStep {
     const late = overdue(lane);
     next = withLane(next, stream, late);
     if (late.strikes < REGRESS_STRIKES) continue;
-    effects.push({ e: 'acknowledge', ack: { stream, epoch: lane.epoch, through: lane.acked, problem: 'fork' } });
+    effects.push({
+      e: 'acknowledge',
+      ack: { stream, epoch: lane.epoch, through: lane.acked, problem: 'fork' },
+    });
   }
   return effects.length > 0 ? { next, effects } : sendNext(next);
 }
@@ -278,5 +330,12 @@ function tick(state: UplinkState, now: MonoMs): UplinkStep {
 function overdue(lane: LaneState): LaneState {
   if (lane.held) return { ...lane, held: false, due: null };
   const strikes = lane.strikes + (lane.regressed ? 1 : 0);
-  return { ...rewind(lane), window: 1, patience_ms: patience(lane.patience_ms * 2), rewound_at: null, regressed: false, strikes };
+  return {
+    ...rewind(lane),
+    window: 1,
+    patience_ms: patience(lane.patience_ms * 2),
+    rewound_at: null,
+    regressed: false,
+    strikes,
+  };
 }

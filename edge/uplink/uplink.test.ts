@@ -85,7 +85,12 @@ beforeEach(async () => {
 afterEach(() => uplink.stop());
 
 const acknowledge = (through: number, problem?: Ack['problem']) =>
-  transport.ack({ stream: 'event', epoch: outbox.position('event').epoch, through, ...(problem ? { problem } : {}) });
+  transport.ack({
+    stream: 'event',
+    epoch: outbox.position('event').epoch,
+    through,
+    ...(problem ? { problem } : {}),
+  });
 
 test('sends what is there, then what comes, and trims on the answer alone', async () => {
   expect(transport.births).toEqual([
@@ -100,16 +105,32 @@ test('sends what is there, then what comes, and trims on the answer alone', asyn
   ]);
   expect(lives).toBe(1);
   await outbox.appendEvent(event(1));
-  expect(transport.sent.map(({ message }) => [message.first, message.records.length])).toEqual([[1, 1], [2, 1]]);
+  expect(transport.sent.map(({ message }) => [message.first, message.records.length])).toEqual([
+    [1, 1],
+    [2, 1],
+  ]);
   await clock.advance(5_000);
   expect(outbox.position('event').acked).toBe(0);
   acknowledge(2);
   expect(outbox.position('event').acked).toBe(2);
-  expect(uplink.counters()).toEqual({ sessions: 1, failed_connects: 0, messages_sent: 2, records_sent: 2, acks: 1 });
+  expect(uplink.counters()).toEqual({
+    sessions: 1,
+    failed_connects: 0,
+    messages_sent: 2,
+    records_sent: 2,
+    acks: 1,
+  });
 });
 
 test('samples wait for the first answer to an event of the session', async () => {
-  outbox.appendSample({ kind: 'report', at: 1, mono: 1, boot: 'abcdef01', clock: 'synced', values: { co2_ppm: 500 } });
+  outbox.appendSample({
+    kind: 'report',
+    at: 1,
+    mono: 1,
+    boot: 'abcdef01',
+    clock: 'synced',
+    values: { co2_ppm: 500 },
+  });
   await outbox.flush();
   expect(transport.sent.map(({ stream }) => stream)).toEqual(['event']);
   acknowledge(1);
@@ -133,7 +154,10 @@ test('a fork brings everything again under a new epoch', async () => {
   acknowledge(1, 'fork');
   const message = transport.sent.at(-1)?.message;
   expect(message?.epoch).not.toBe(before);
-  expect(message).toMatchObject({ first: 1, records: [{ kind: 'epoch', previous_epoch: before }, event(1)] });
+  expect(message).toMatchObject({
+    first: 1,
+    records: [{ kind: 'epoch', previous_epoch: before }, event(1)],
+  });
 });
 
 test('a closed session is followed by a new one, a refused one by a longer wait', async () => {
@@ -146,7 +170,9 @@ test('a closed session is followed by a new one, a refused one by a longer wait'
   await clock.advance(10_000);
   expect(uplink.live).toBe(true);
   expect(lives).toBe(2);
-  expect(new Set(transport.births.map(({ session }) => session)).size).toBe(transport.births.length);
+  expect(new Set(transport.births.map(({ session }) => session)).size).toBe(
+    transport.births.length,
+  );
 });
 
 test('a cloud that has less than it acknowledged is answered with a new epoch, not with silence', async () => {
@@ -159,7 +185,10 @@ test('a cloud that has less than it acknowledged is answered with a new epoch, n
     await clock.advance(80_000);
   }
   expect(outbox.position('event').epoch).not.toBe(before);
-  expect(transport.sent.at(-1)?.message).toMatchObject({ first: 1, records: [{ kind: 'epoch' }, event(10)] });
+  expect(transport.sent.at(-1)?.message).toMatchObject({
+    first: 1,
+    records: [{ kind: 'epoch' }, event(10)],
+  });
 });
 
 test('commands reach the listener; stopping says goodbye', async () => {

@@ -1,12 +1,23 @@
 /** Joins a station's outbox and its transport: performs what the session machine decides, one thing after another. */
 import type { Command } from '@waystation/protocol/commands';
 import { STREAMS, type Stream } from '@waystation/protocol/topics';
-import { UPLINK_BYTES_MAX, UPLINK_RECORDS_MAX, type StationPresence } from '@waystation/protocol/uplink';
+import {
+  UPLINK_BYTES_MAX,
+  UPLINK_RECORDS_MAX,
+  type StationPresence,
+} from '@waystation/protocol/uplink';
 import type { Clock, Timer } from '@waystation/runtime/clock';
 import { isFault } from '@waystation/runtime/fault';
 import { outageLog, type Log } from '@waystation/runtime/log';
 import type { Outbox, UplinkSession, UplinkTransport } from '../ports.ts';
-import { initialLane, initialUplink, stepUplink, wakeAt, type UplinkEffect, type UplinkInput } from './session.ts';
+import {
+  initialLane,
+  initialUplink,
+  stepUplink,
+  wakeAt,
+  type UplinkEffect,
+  type UplinkInput,
+} from './session.ts';
 
 type Birth = Extract<StationPresence, { state: 'online' }>;
 
@@ -54,10 +65,19 @@ function sessionId(random: () => number): string {
 
 export function startUplink(options: UplinkOptions): Uplink {
   const { outbox, transport, clock, random, log } = options;
-  const counters: UplinkCounters = { sessions: 0, failed_connects: 0, messages_sent: 0, records_sent: 0, acks: 0 };
+  const counters: UplinkCounters = {
+    sessions: 0,
+    failed_connects: 0,
+    messages_sent: 0,
+    records_sent: 0,
+    acks: 0,
+  };
   const outage = outageLog(log, clock, 'uplink.lost', 'uplink.live');
   const inputs: UplinkInput[] = [];
-  let state = initialUplink({ event: initialLane(outbox.position('event')), sample: initialLane(outbox.position('sample')) });
+  let state = initialUplink({
+    event: initialLane(outbox.position('event')),
+    sample: initialLane(outbox.position('sample')),
+  });
   let session: UplinkSession | null = null;
   let attempt = 0;
   let running = false;
@@ -76,9 +96,16 @@ export function startUplink(options: UplinkOptions): Uplink {
     running = false;
     timer?.stop();
     const wake = wakeAt(state);
-    timer = wake === null ? null : clock.after(Math.max(0, wake - clock.mono()), () => feed({ i: 'tick' }));
+    timer =
+      wake === null
+        ? null
+        : clock.after(Math.max(0, wake - clock.mono()), () => feed({ i: 'tick' }));
   };
-  const position = (stream: Stream): UplinkInput => ({ i: 'position', stream, ...outbox.position(stream) });
+  const position = (stream: Stream): UplinkInput => ({
+    i: 'position',
+    stream,
+    ...outbox.position(stream),
+  });
 
   /** What the machine must hear of the effect before anything else. */
   const perform = (effect: UplinkEffect): UplinkInput[] => {
@@ -113,7 +140,12 @@ export function startUplink(options: UplinkOptions): Uplink {
   const connect = () => {
     attempt += 1;
     const mine = attempt;
-    const birth: Birth = { state: 'online', session: sessionId(random), at: clock.wall(), ...options.about() };
+    const birth: Birth = {
+      state: 'online',
+      session: sessionId(random),
+      at: clock.wall(),
+      ...options.about(),
+    };
     transport.connect(birth).then(
       (opened) => {
         if (mine === attempt && state.phase.p === 'connecting') attach(opened);

@@ -47,7 +47,9 @@ function runAndKill(first: number, random: () => number): Promise<string[]> {
   const lines_wanted = 1 + Math.floor(random() * 60);
   return new Promise((resolve, reject) => {
     const seed = String(Math.floor(random() * 1e9));
-    const child = spawn(process.execPath, [writer, path, String(first), seed], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [writer, path, String(first), seed], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     let text = '';
     let lines = 0;
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
@@ -84,12 +86,17 @@ function audit(promised: Promised): { read: number; head: number } {
   });
   try {
     expect(store.counters().files_set_aside).toBe(0);
-    const outbox = store.outbox(stationCode('370102001', 'W', 1), () => ({ at: 0, mono: 0, boot: '00000000', clock: 'unknown' }));
+    const outbox = store.outbox(stationCode('370102001', 'W', 1), () => ({
+      at: 0,
+      mono: 0,
+      boot: '00000000',
+      clock: 'unknown',
+    }));
     const { acked, head } = outbox.position('event');
     expect(acked).toBeLessThanOrEqual(promised.acked);
     const stored = new Map<number, string>();
     let hash: string | undefined;
-    for (let last = acked; last < head; ) {
+    for (let last = acked; last < head;) {
       const read = outbox.read('event', last, { records: 256, bytes: 128 * 1024 });
       if (read === null) throw new Error(`nothing after ${last} although the head is ${head}`);
       if (hash !== undefined) expect(read.message.previous_hash).toBe(hash);
@@ -104,26 +111,36 @@ function audit(promised: Promised): { read: number; head: number } {
       if (seq > acked) expect(stored.get(seq), `record ${seq} was promised`).toBe(`event ${name}`);
     }
     const table = store.table('executed', { rows: 100_000 });
-    for (const n of promised.commands) expect(table.get(`command ${n}`), `command ${n}`).toBe('succeeded');
+    for (const n of promised.commands)
+      expect(table.get(`command ${n}`), `command ${n}`).toBe('succeeded');
     return { read: stored.size, head };
   } finally {
     store.close();
   }
 }
 
-test(`${KILLS} kills in the middle of writing lose nothing that was promised`, { timeout: 180_000 }, async () => {
-  const random = prng(SEED);
-  const promised: Promised = { events: new Map(), commands: new Set(), acked: 0 };
-  let first = 1;
-  let heads = 0;
-  for (let kill = 1; kill <= KILLS; kill += 1) {
-    const lines = await runAndKill(first, random);
-    note(lines, promised);
-    first = Math.max(first, ...[...promised.events.values()].map((name) => Number.parseInt(name, 10))) + 1;
-    const { head } = audit(promised);
-    expect(head, `seed ${SEED}, kill ${kill}`).toBeGreaterThanOrEqual(Math.max(heads, ...promised.events.keys()));
-    heads = head;
-    for (const seq of promised.events.keys()) if (seq <= promised.acked) promised.events.delete(seq);
-  }
-  expect(heads).toBeGreaterThan(KILLS * 10);
-});
+test(
+  `${KILLS} kills in the middle of writing lose nothing that was promised`,
+  { timeout: 180_000 },
+  async () => {
+    const random = prng(SEED);
+    const promised: Promised = { events: new Map(), commands: new Set(), acked: 0 };
+    let first = 1;
+    let heads = 0;
+    for (let kill = 1; kill <= KILLS; kill += 1) {
+      const lines = await runAndKill(first, random);
+      note(lines, promised);
+      first =
+        Math.max(first, ...[...promised.events.values()].map((name) => Number.parseInt(name, 10))) +
+        1;
+      const { head } = audit(promised);
+      expect(head, `seed ${SEED}, kill ${kill}`).toBeGreaterThanOrEqual(
+        Math.max(heads, ...promised.events.keys()),
+      );
+      heads = head;
+      for (const seq of promised.events.keys())
+        if (seq <= promised.acked) promised.events.delete(seq);
+    }
+    expect(heads).toBeGreaterThan(KILLS * 10);
+  },
+);

@@ -19,7 +19,12 @@ const store = openOutboxStore({
   disk_budget_bytes: 8_000_000,
   log: silentLog,
 });
-const stamp = () => ({ at: clock.wall(), mono: Math.round(clock.mono()), boot: '0000cafe', clock: 'synced' as const });
+const stamp = () => ({
+  at: clock.wall(),
+  mono: Math.round(clock.mono()),
+  boot: '0000cafe',
+  clock: 'synced' as const,
+});
 const outbox = store.outbox(stationCode('370102001', 'W', 1), stamp);
 const table = store.table('executed', { rows: 100_000 });
 say(`opened ${outbox.position('event').head}`);

@@ -53,7 +53,7 @@ export class SimClock {
       this.#due.shift();
       this.#now = next.at;
       next.wake();
-      for (let turn = 0; turn < 8; turn += 1) await null;
+      for (let turn = 0; turn < 8; turn += 1) await Promise.resolve();
     }
     return true;
   }

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, expect, test } from 'vitest';
 import type { SampleRecord } from '@waystation/protocol/records';
 import { prng } from '@waystation/runtime/prng';
-import { World, type Ledger, type Row, type Weather } from './world.ts';
+import type { Ledger } from './station.ts';
+import { World, type Row, type Weather } from './world.ts';
 
 const FIRST_SEED = Number(process.env['SIMULATION_SEED'] ?? 1);
 const SEEDS = Number(process.env['SIMULATION_SEEDS'] ?? 600);
@@ -61,7 +62,10 @@ function checkEvents(rows: readonly Row[], ledger: Ledger): void {
 }
 
 /** Every durable sample is stood for by exactly one row; a thinned row shows the newest of those it stands for. */
-function checkSamples(rows: readonly Row[], durable: readonly SampleRecord[]): { thinned: number; gap_rows: number } {
+function checkSamples(
+  rows: readonly Row[],
+  durable: readonly SampleRecord[],
+): { thinned: number; gap_rows: number } {
   checkNumbers(rows);
   let at = 0;
   const seen = { thinned: 0, gap_rows: 0 };
@@ -76,7 +80,8 @@ function checkSamples(rows: readonly Row[], durable: readonly SampleRecord[]): {
     }
     assert(record.kind === 'report');
     assert.equal(record.values.co2_ppm, newest.values.co2_ppm);
-    if (newest.values.cups_count !== undefined) assert.equal(record.values.cups_count, newest.values.cups_count);
+    if (newest.values.cups_count !== undefined)
+      assert.equal(record.values.cups_count, newest.values.cups_count);
     if (span === 1 && record.span === undefined) assert.deepEqual(record, newest);
     else seen.thinned += 1;
   }
@@ -106,7 +111,10 @@ async function simulate(seed: number, weather: Weather, torture_ms: number) {
     }
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    throw new Error(`seed ${seed}: ${problem} (SIMULATION_SEED=${seed} SIMULATION_SEEDS=1 replays it)`, { cause: error });
+    throw new Error(
+      `seed ${seed}: ${problem} (SIMULATION_SEED=${seed} SIMULATION_SEEDS=1 replays it)`,
+      { cause: error },
+    );
   }
   return { ...world.counts, ...seen };
 }
@@ -115,8 +123,14 @@ type Totals = Awaited<ReturnType<typeof simulate>>;
 
 async function sweep(count: number, torture_ms: number, part: Partial<Weather>): Promise<Totals> {
   const all: Totals[] = [];
-  for (let seed = FIRST_SEED; seed < FIRST_SEED + count; seed += 1) all.push(await simulate(seed, weatherOf(seed, part), torture_ms));
-  return all.reduce((sum, one) => Object.fromEntries(Object.keys(sum).map((key) => [key, sum[key as keyof Totals] + one[key as keyof Totals]])) as Totals);
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + count; seed += 1)
+    all.push(await simulate(seed, weatherOf(seed, part), torture_ms));
+  return all.reduce(
+    (sum, one) =>
+      Object.fromEntries(
+        Object.keys(sum).map((key) => [key, sum[key as keyof Totals] + one[key as keyof Totals]]),
+      ) as Totals,
+  );
 }
 
 describe('station, gateway and cloud', () => {
@@ -124,7 +138,8 @@ describe('station, gateway and cloud', () => {
     const totals = await sweep(SEEDS, TORTURE_MS, {});
     // A storm that never lost, repeated, crashed or overtook anything would prove nothing.
     if (SEEDS >= 100) {
-      for (const kind of ['lost', 'duplicated', 'crashes', 'gaps', 'known'] as const) expect(totals[kind], kind).toBeGreaterThan(SEEDS);
+      for (const kind of ['lost', 'duplicated', 'crashes', 'gaps', 'known'] as const)
+        expect(totals[kind], kind).toBeGreaterThan(SEEDS);
     }
     expect(totals.forks, 'a fork where there was none').toBe(0);
     process.stdout.write(`${JSON.stringify(totals)}\n`);
@@ -132,7 +147,11 @@ describe('station, gateway and cloud', () => {
 
   test('on a small disk every sample is stored, thinned or in a gap', async () => {
     const seeds = Math.ceil(SEEDS / 4);
-    const totals = await sweep(seeds, 2 * TORTURE_MS, { disk_budget_bytes: 24_000, refuse_connect: 0.95, session_ms: 2_000 });
+    const totals = await sweep(seeds, 2 * TORTURE_MS, {
+      disk_budget_bytes: 24_000,
+      refuse_connect: 0.95,
+      session_ms: 2_000,
+    });
     if (seeds >= 100) {
       expect(totals.thinned).toBeGreaterThan(seeds);
       expect(totals.gap_rows).toBeGreaterThan(seeds / 10);

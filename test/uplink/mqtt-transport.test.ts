@@ -1,5 +1,10 @@
 /** The station's transport against a real Mosquitto: birth, will, commands held, and every way a connection is refused. */
-import { connect as connectTo, createServer as createCable, type AddressInfo, type Socket } from 'node:net';
+import {
+  connect as connectTo,
+  createServer as createCable,
+  type AddressInfo,
+  type Socket,
+} from 'node:net';
 import { createServer, type Server } from 'node:tls';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { generate } from 'selfsigned';
@@ -8,7 +13,13 @@ import type { UplinkSession } from '@waystation/edge/ports';
 import { mqttTransport, type MqttTransportOptions } from '@waystation/edge/uplink/mqtt-transport';
 import type { Command } from '@waystation/protocol/commands';
 import { stationCode } from '@waystation/protocol/station-code';
-import { ackTopic, commandTopic, mosquittoAcl, stateTopic, uplinkTopic } from '@waystation/protocol/topics';
+import {
+  ackTopic,
+  commandTopic,
+  mosquittoAcl,
+  stateTopic,
+  uplinkTopic,
+} from '@waystation/protocol/topics';
 import type { Ack, StationPresence } from '@waystation/protocol/uplink';
 import { systemClock } from '@waystation/runtime/clock';
 import { freePort } from '../servers/process.ts';
@@ -69,7 +80,9 @@ function until<T>(found: () => T | undefined): Promise<T> {
 }
 const state = (session: string, wanted: 'online' | 'offline') =>
   until(() => {
-    const told = heard.filter(({ topic }) => topic === stateTopic(STATION)).map(({ payload }) => payload as StationPresence);
+    const told = heard
+      .filter(({ topic }) => topic === stateTopic(STATION))
+      .map(({ payload }) => payload as StationPresence);
     return told.find((presence) => presence.session === session && presence.state === wanted);
   });
 
@@ -120,9 +133,17 @@ test('birth, records up, acknowledgements down, goodbye', async () => {
   );
   const message = { epoch: 'aaaaaaaaaaaa', first: 1, records: [] };
   session.send('event', message);
-  expect(await until(() => heard.find(({ topic }) => topic === uplinkTopic(STATION, 'event')))).toMatchObject({ payload: message });
+  expect(
+    await until(() => heard.find(({ topic }) => topic === uplinkTopic(STATION, 'event'))),
+  ).toMatchObject({ payload: message });
   const ack: Ack = { stream: 'event', epoch: 'aaaaaaaaaaaa', through: 1 };
-  for (const bad of ['{', '[]', JSON.stringify({ ...ack, through: -1 }), JSON.stringify({ ...ack, more: 1 }), 'x'.repeat(2_000)]) {
+  for (const bad of [
+    '{',
+    '[]',
+    JSON.stringify({ ...ack, through: -1 }),
+    JSON.stringify({ ...ack, more: 1 }),
+    'x'.repeat(2_000),
+  ]) {
     await gateway.publishAsync(ackTopic(STATION), bad);
   }
   await gateway.publishAsync(ackTopic(STATION), JSON.stringify(ack));
@@ -131,7 +152,11 @@ test('birth, records up, acknowledgements down, goodbye', async () => {
   expect(logged.filter((line) => line.startsWith('uplink.rejected'))).toHaveLength(5);
   expect(logged.join()).toContain('through');
   await session.end();
-  expect(await state('0123456789abcdef', 'offline')).toEqual({ state: 'offline', session: '0123456789abcdef', clean: true });
+  expect(await state('0123456789abcdef', 'offline')).toEqual({
+    state: 'offline',
+    session: '0123456789abcdef',
+    clean: true,
+  });
 });
 
 test('a station that vanishes leaves its last will under the session of its birth', async () => {
@@ -140,7 +165,11 @@ test('a station that vanishes leaves its last will under the session of its birt
   const closed = new Promise<string>((resolve) => session.onClosed(resolve));
   await cable.cut();
   expect(await closed).not.toBe('');
-  expect(await state('00000000000000aa', 'offline')).toEqual({ state: 'offline', session: '00000000000000aa', clean: false });
+  expect(await state('00000000000000aa', 'offline')).toEqual({
+    state: 'offline',
+    session: '00000000000000aa',
+    clean: false,
+  });
 });
 
 test('a command is forgotten by the broker only when it was journalled', async () => {
@@ -157,11 +186,16 @@ test('a command is forgotten by the broker only when it was journalled', async (
   await first.end();
 
   const second = await open('0000000000000002'); // the listener comes after the command
-  const again = await new Promise<Command>((resolve) => second.onCommand(async (command) => resolve(command)));
+  const again = await new Promise<Command>((resolve) =>
+    second.onCommand(async (command) => resolve(command)),
+  );
   expect(again).toEqual(command);
   // What is held does not hold up what is behind it.
   const acked = new Promise<Ack>((resolve) => second.onAck(resolve));
-  await gateway.publishAsync(ackTopic(STATION), JSON.stringify({ stream: 'sample', epoch: 'aaaaaaaaaaaa', through: 3 }));
+  await gateway.publishAsync(
+    ackTopic(STATION),
+    JSON.stringify({ stream: 'sample', epoch: 'aaaaaaaaaaaa', through: 3 }),
+  );
   expect(await acked).toMatchObject({ through: 3 });
   await second.end();
 
@@ -169,27 +203,37 @@ test('a command is forgotten by the broker only when it was journalled', async (
   const late: Command[] = [];
   third.onCommand(async (command) => void late.push(command));
   const settled = new Promise<Ack>((resolve) => third.onAck(resolve));
-  await gateway.publishAsync(ackTopic(STATION), JSON.stringify({ stream: 'sample', epoch: 'aaaaaaaaaaaa', through: 4 }));
+  await gateway.publishAsync(
+    ackTopic(STATION),
+    JSON.stringify({ stream: 'sample', epoch: 'aaaaaaaaaaaa', through: 4 }),
+  );
   await settled;
   expect(late).toEqual([]);
 });
 
 describe('refusals', () => {
-  const failure = (part: Partial<MqttTransportOptions>) => transport(part).connect(birth('0000000000000009'));
+  const failure = (part: Partial<MqttTransportOptions>) =>
+    transport(part).connect(birth('0000000000000009'));
 
   test('a wrong credential', async () => {
-    await expect(failure({ password: () => 'wrong' })).rejects.toMatchObject({ code: 'UPLINK_REFUSED' });
+    await expect(failure({ password: () => 'wrong' })).rejects.toMatchObject({
+      code: 'UPLINK_REFUSED',
+    });
   });
 
   test('nobody there', async () => {
     const port = await freePort();
-    await expect(failure({ url: `mqtt://127.0.0.1:${port}` })).rejects.toMatchObject({ code: 'UPLINK_LOST' });
+    await expect(failure({ url: `mqtt://127.0.0.1:${port}` })).rejects.toMatchObject({
+      code: 'UPLINK_LOST',
+    });
   });
 
   test('a gateway that accepts and says nothing', async () => {
     broker.pause();
     try {
-      await expect(failure({ connect_timeout_ms: 300 })).rejects.toMatchObject({ code: 'UPLINK_LOST' });
+      await expect(failure({ connect_timeout_ms: 300 })).rejects.toMatchObject({
+        code: 'UPLINK_LOST',
+      });
     } finally {
       broker.resume();
     }
@@ -197,9 +241,27 @@ describe('refusals', () => {
 
   const YEAR_MS = 365 * 86_400_000;
   test.each([
-    { name: 'of the future: our clock is behind', from: YEAR_MS, to: 2 * YEAR_MS, trusted: true, code: 'UPLINK_CLOCK' },
-    { name: 'of the past: our clock is ahead', from: -2 * YEAR_MS, to: -YEAR_MS, trusted: true, code: 'UPLINK_CLOCK' },
-    { name: 'of somebody else', from: -YEAR_MS, to: YEAR_MS, trusted: false, code: 'UPLINK_REFUSED' },
+    {
+      name: 'of the future: our clock is behind',
+      from: YEAR_MS,
+      to: 2 * YEAR_MS,
+      trusted: true,
+      code: 'UPLINK_CLOCK',
+    },
+    {
+      name: 'of the past: our clock is ahead',
+      from: -2 * YEAR_MS,
+      to: -YEAR_MS,
+      trusted: true,
+      code: 'UPLINK_CLOCK',
+    },
+    {
+      name: 'of somebody else',
+      from: -YEAR_MS,
+      to: YEAR_MS,
+      trusted: false,
+      code: 'UPLINK_REFUSED',
+    },
   ])('a certificate $name', async ({ from, to, trusted, code }) => {
     const now = systemClock().wall();
     const pems = await generate([{ name: 'commonName', value: '127.0.0.1' }], {
@@ -212,7 +274,9 @@ describe('refusals', () => {
     const address = server.address();
     const port = typeof address === 'object' && address !== null ? address.port : 0;
     const tls = trusted ? { ca: Buffer.from(pems.cert) } : {};
-    await expect(failure({ url: `mqtts://127.0.0.1:${port}`, tls })).rejects.toMatchObject({ code });
+    await expect(failure({ url: `mqtts://127.0.0.1:${port}`, tls })).rejects.toMatchObject({
+      code,
+    });
     server.close();
   });
 });
