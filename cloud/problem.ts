@@ -55,6 +55,31 @@ function ofValidation(error: FastifyError): Answer {
   return requestFault(400, field.join('.'), issue?.message ?? 'invalid');
 }
 
+const SOCKET_TROUBLE = [
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ETIMEDOUT',
+  'EPIPE',
+  'ENOENT',
+  'EHOSTUNREACH',
+];
+/** Connection exceptions, shut down by an operator, too many connections (PostgreSQL, appendix A). */
+const SERVER_AWAY = /^(08...|57P0[1-3]|53300)$/;
+const POOL_SAYS =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered)/;
+
+/** What the database's driver throws, told apart: the database is away, or the value is one it cannot hold. */
+function ofDatabase(error: Error): Answer | null {
+  const code = 'code' in error ? String(error.code) : '';
+  if (SOCKET_TROUBLE.includes(code) || SERVER_AWAY.test(code) || POOL_SAYS.test(error.message)) {
+    return ofFault(
+      new Fault('DATABASE_UNAVAILABLE', { problem: 'the database does not answer' }, error),
+    );
+  }
+  if (!/^22...$/.test(code)) return null;
+  return requestFault(400, 'request', 'a value is out of range or cannot be stored');
+}
+
 /** The answer to any error; `unexpected` is for the log, never for the client. */
 export function problemOf(error: unknown, request_id: string): Answer & { unexpected: boolean } {
   if (isFault(error)) {
@@ -64,6 +89,8 @@ export function problemOf(error: unknown, request_id: string): Answer & { unexpe
   if (hasZodFastifySchemaValidationErrors(error)) {
     return { ...ofValidation(error), unexpected: false };
   }
+  const database = error instanceof Error ? ofDatabase(error) : null;
+  if (database !== null) return { ...database, unexpected: database.status >= 500 };
   const status =
     error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : Number.NaN;
   if (status >= 400 && status < 500 && error instanceof Error) {

@@ -2,7 +2,7 @@
 import type { Kysely } from 'kysely';
 import type { PresenceReport } from '@waystation/protocol/gateway-link';
 import type { Clock, Timer } from '@waystation/runtime/clock';
-import type { Log } from '@waystation/runtime/log';
+import { outageLog, type Log } from '@waystation/runtime/log';
 import { createCommandDesk, type CommandDesk } from './commands/desk.ts';
 import type { Schema } from './database/schema.ts';
 import { createGateways, type Gateways } from './gateway-link/gateways.ts';
@@ -50,13 +50,17 @@ export interface Province {
   stop(): void;
 }
 
-/** Runs what nobody waits for; a failure is told, and the next occasion tries again. */
-function createBackground(log: Log) {
+/** Runs what nobody waits for; a failure is told once, and the next occasion tries again. */
+function createBackground(log: Log, clock: Clock) {
+  const outages = new Map<string, ReturnType<typeof outageLog>>();
   return (event: string, work: () => Promise<unknown>): void => {
-    work().catch((error: unknown) => {
-      const problem = error instanceof Error ? error.message : String(error);
-      log('warn', `${event}-failed`, { problem });
-    });
+    const outage = outages.get(event) ?? outageLog(log, clock, `${event}-failed`, `${event}-works`);
+    outages.set(event, outage);
+    work().then(
+      () => outage.worked(),
+      (error: unknown) =>
+        outage.failed({ problem: error instanceof Error ? error.message : String(error) }),
+    );
   };
 }
 
@@ -73,7 +77,7 @@ function newsOf(batch: CommittedBatch, directory: Directory): HubMessage[] {
 
 export function createProvince(parts: ProvinceParts): Province {
   const { db, clock, log, directory, trust } = parts;
-  const background = createBackground(log);
+  const background = createBackground(log, clock);
   const now = () => clock.wall();
   const hub = createLiveHub({
     directory,

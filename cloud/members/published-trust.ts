@@ -67,6 +67,8 @@ export async function openPublishedTrust(parts: {
       STATUS_LIST_BYTES,
     );
     const key = keys.signingKey('statusList', now_s());
+    // Two who reload at once: the one that ends last may have read the older version.
+    if (published.version < list.version) return;
     list = { ...published, body: publishStatusList(key, bits, published.version, now_s()) };
   }
   async function renew(): Promise<boolean> {

@@ -3,7 +3,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEMO_STATION } from '@waystation/cloud/seed/demo-station';
 import { parseStationCode } from '@waystation/protocol/station-code';
 import { z } from 'zod';
-import { birth, GATEWAY, openWorld, type AskOptions, type CloudWorld } from './world.ts';
+import {
+  birth,
+  GATEWAY,
+  HOLDER_KEY,
+  openWorld,
+  type AskOptions,
+  type CloudWorld,
+} from './world.ts';
 
 /** In 任城区, the county of the account; and in 历下区, a county it must never see. */
 const OWN = DEMO_STATION;
@@ -79,12 +86,6 @@ interface About {
   card: number;
   holder_key: string;
 }
-
-/** The generator of P-256, compressed (SEC 2, 2.4.2): a valid point for a holder. */
-const HOLDER_KEY = Buffer.from(
-  '036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296',
-  'hex',
-).toString('base64');
 
 async function foreignThings(): Promise<About> {
   const admin = await world.signIn('jinan', 'administrator', '3701');

@@ -8,12 +8,8 @@ import { decodeStatusToken } from '@waystation/protocol/card/status-list';
 import { Delivery, UPLINK_CONTENT_TYPE, UplinkAnswer } from '@waystation/protocol/gateway-link';
 import { createStationModel, snapshotEvent, stampAt } from '../ingest/station-model.ts';
 import { readEvents, type EventReader } from './event-source.ts';
-import { birth, GATEWAY, openWorld, type CloudWorld } from './world.ts';
+import { birth, GATEWAY, HOLDER_KEY, openWorld, type CloudWorld } from './world.ts';
 
-const HOLDER_KEY = Buffer.from(
-  '036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296',
-  'hex',
-).toString('base64');
 const authorization = 'Bearer only-for-tests';
 
 let world: CloudWorld;

@@ -1,4 +1,4 @@
-/** A whole cloud on an embedded database in memory, seeded with the province, asked without a socket or with one. */
+/** A whole cloud on an embedded database in memory (or the configured PostgreSQL), seeded with the province, asked without a socket or with one. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +19,12 @@ export const GATEWAY = 'gateway-test';
 const TOKEN = 'only-for-tests';
 const PASSWORD = 'only-for-tests';
 const FOREIGN_ADDRESS = '10.1.2.3';
+
+/** The generator of P-256, compressed (SEC 2, 2.4.2): a valid point for a holder. */
+export const HOLDER_KEY = Buffer.from(
+  '036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296',
+  'hex',
+).toString('base64');
 
 export interface Answer {
   status: number;
@@ -70,7 +76,8 @@ export async function openWorld(change: object = {}): Promise<CloudWorld> {
     ...change,
   });
   const clock = fakeClock(epochMs(NOW));
-  const database = await openDatabase({ url: 'pglite:memory://', clock, log: silentLog });
+  const url = config.database === 'pglite' ? 'pglite:memory://' : config.database;
+  const database = await openDatabase({ url, clock, log: silentLog });
   const options = { config, clock, log: silentLog, random: prng(1), version: '1.2.3' };
   const cloud = await openCloud(options, database);
   const made = new Set<string>();
