@@ -44,8 +44,6 @@ export function createLane<M, R>(options: LaneOptions<M, R>): Lane<M, R> {
   const takeBatch = (): Waiting<M, R>[] => {
     const batch: Waiting<M, R>[] = [];
     const passed: Waiting<M, R>[] = [];
-    /** Once one message of a stream is passed over, its later ones must be, too. */
-    const closed = new Set<string | number>();
     let weight = 0;
     for (const [index, waiting] of queue.entries()) {
       const key = keyOf(waiting.message);
@@ -54,8 +52,7 @@ export function createLane<M, R>(options: LaneOptions<M, R>): Lane<M, R> {
         passed.push(...queue.slice(index));
         break;
       }
-      if (held.has(key) || closed.has(key)) {
-        closed.add(key);
+      if (held.has(key)) {
         passed.push(waiting);
         continue;
       }

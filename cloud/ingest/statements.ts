@@ -33,7 +33,7 @@ export const COMPARE_EVENTS = `
   join event e on e.station_id = r.s and e.generation = r.g and e.seq = r.q
   where e.body <> r.r`;
 
-/** An event of an older epoch, or below the newest applied, leaves the state as it is. */
+/** Under the cursor's lock an event of the current epoch is newer than the state; the plan leaves older epochs out. */
 export const APPLY_EVENTS = `
   insert into station_state as s (station_id, generation, seq, snapshot_seq, event_at, portal, portal_at, mode,
     room, room_at, clock, inputs, devices, software, key_set_version, status_list_version, values, values_at,
@@ -61,8 +61,7 @@ export const APPLY_EVENTS = `
     values = case when excluded.values_at >= coalesce(s.values_at, '-infinity') then excluded.values else s.values end,
     values_at = greatest(s.values_at, excluded.values_at),
     last_record_at = greatest(s.last_record_at, excluded.last_record_at),
-    last_received_at = excluded.last_received_at
-  where (s.generation, s.seq) < (excluded.generation, excluded.seq)`;
+    last_received_at = excluded.last_received_at`;
 
 /** Values older than the newest known ones leave them as they are. */
 export const APPLY_REPORTS = `

@@ -216,6 +216,8 @@ describe.each(['PGlite', 'PostgreSQL'])('ingest on %s', (name) => {
     });
     station.event(snapshotEvent(NOW, { inputs: { tamper: true }, values: {} }));
     await world.send(station.frame('event', 5, 1));
+    station.sample(reportSample(NOW - 2_000, 9));
+    await world.send(station.frame('sample', 3, 1));
     expect(await state()).toMatchObject({
       portal: 'secured',
       inputs: { tamper: true },
@@ -370,16 +372,29 @@ describe.each(['PGlite', 'PostgreSQL'])('ingest on %s', (name) => {
     });
   });
 
+  it('lets an old epoch add history, but not move the state, also in one batch', async () => {
+    fill(2);
+    await world.send(station.frame('event', 1, 1));
+    const successor = createStationModel(station.code, NEXT_EPOCH);
+    successor.event(snapshotEvent(NOW + 10, { portal: 'heldOpen' }));
+    await world.send(successor.frame('event', 1, 1), station.frame('event', 2, 1));
+    expect(await world.rows('event')).toHaveLength(3);
+    expect(await state()).toMatchObject({ generation: 2, seq: '1', portal: 'heldOpen' });
+  });
+
   it('answers each caller with its own stations only', async () => {
-    const other = createStationModel(codes[2] ?? station.code, EPOCH);
-    fill(1);
-    other.event(doorEvent(NOW));
-    const [mine, theirs] = await Promise.all([
-      world.ingest.ingest([station.frame('event', 1, 1)], 'a'),
-      world.ingest.ingest([other.frame('event', 1, 1)], 'b'),
-    ]);
-    expect(mine.acks.map((a) => a.station)).toEqual([station.code]);
-    expect(theirs.acks.map((a) => a.station)).toEqual([other.code]);
+    const models = codes.slice(0, 6).map((code) => createStationModel(code, EPOCH));
+    // The first calls take every place; the others wait, and are committed together.
+    const answers = await Promise.all(
+      models.map((model) => {
+        const frame = model.frame('event', model.event(doorEvent(NOW)), 1);
+        return world.ingest.ingest([frame], 'a');
+      }),
+    );
+    expect(answers.map(({ acks }) => acks.map((a) => a.station))).toEqual(
+      models.map(({ code }) => [code]),
+    );
+    expect(world.ingest.counts.batches).toBeLessThan(models.length);
   });
 });
 
@@ -421,6 +436,22 @@ describe('two clouds on one PostgreSQL', () => {
     );
     expect(faults.rows).toEqual([{ kind: 'epoch', n: 40 }]);
     expect(worlds.map((world) => world.ingest.counts.failed_batches)).toEqual([0, 0]);
+
+    for (let round = 0; round < 10; round += 1) {
+      for (const station of stations) {
+        station.beginEpoch(String(round).padStart(12, '0'));
+        for (let n = 0; n < 3; n += 1) station.sample(reportSample(NOW + round * 10 + n, 20));
+      }
+      await Promise.all(
+        [3, 1].map((length, index) =>
+          worlds[index]?.send(...stations.map((station) => station.frame('sample', 1, length))),
+        ),
+      );
+    }
+    const short = await first.pool.query(
+      `select 1 from stream_cursor where epoch like '0%' and through <> 3`,
+    );
+    expect(short.rows).toEqual([]);
     for (const world of worlds) await world.stop();
     for (const database of databases) await database.close();
   });
