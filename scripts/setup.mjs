@@ -1,17 +1,25 @@
 // Makes a fresh clone ready: installs the locked packages, Node 24 among them, when they are missing or out of date.
 // Plain JavaScript for any Node >= 20, because it runs before the pinned Node is there.
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const stamp_path = join(root, 'node_modules', '.waystation-lock');
-const lock = createHash('sha256')
-  .update(readFileSync(join(root, 'package-lock.json')))
-  .digest('hex');
-const installed = existsSync(stamp_path) && readFileSync(stamp_path, 'utf8') === lock;
+
+/** What a lock file lists: path below the project → version. */
+function packagesOf(path) {
+  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')).packages : {};
+}
+
+/** npm notes what it installed in the same form as the lock. Optional packages differ from system to system. */
+function isInstalled() {
+  const installed = packagesOf(join(root, 'node_modules', '.package-lock.json'));
+  return Object.entries(packagesOf(join(root, 'package-lock.json'))).every(
+    ([path, { version, link, optional }]) =>
+      !path.startsWith('node_modules/') || link || optional || installed[path]?.version === version,
+  );
+}
 
 if (Number(process.versions.node.split('.')[0]) < 20) {
   console.error(
@@ -19,17 +27,18 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
   );
   process.exit(1);
 }
-if (!installed) {
+if (!isInstalled()) {
   console.error('installing the locked packages (once) …');
   const npm = process.env.npm_execpath;
   const [command, args] = npm ? [process.execPath, [npm]] : ['npm', []];
-  const done = spawnSync(command, [...args, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+  // Not `npm ci`: it refuses a lock as soon as the registry lacks one optional package of another system.
+  const options = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
+  const done = spawnSync(command, [...args, ...options], {
     cwd: root,
     stdio: ['ignore', 2, 2],
   });
   if (done.status !== 0) {
-    console.error('npm ci failed: read the lines above; the registry may be out of reach.');
+    console.error('npm install failed: read the lines above; the registry may be out of reach.');
     process.exit(done.status ?? 1);
   }
-  writeFileSync(stamp_path, lock);
 }
