@@ -17,7 +17,7 @@ export class FakeTime {
     const end = this.now + ms;
     for (;;) {
       await settle();
-      const next = this.#tasks.toSorted((a, b) => a.at - b.at)[0];
+      const next = [...this.#tasks].sort((a, b) => a.at - b.at)[0];
       if (!next || next.at > end) break;
       this.#tasks = this.#tasks.filter((task) => task !== next);
       this.now = Math.max(this.now, next.at);
@@ -34,6 +34,10 @@ async function settle(): Promise<void> {
 }
 
 const BEAT_MS = 15_000;
+/** How long a message is under way: longer than an answer to a question, sometimes. */
+const SEND_MS = 5;
+/** From tab to tab; a lock changes hands faster. */
+const TAB_MS = 2;
 
 interface Page {
   send(id: number, message: LiveMessage): void;
@@ -54,27 +58,33 @@ export class FakeServer {
   #sequence = 500;
   #kept: { id: number; message: LiveMessage }[] = [];
   readonly #pages = new Set<Page>();
-  #stop_beat: () => void;
 
   constructor(time: FakeTime, states: readonly number[]) {
     this.#time = time;
     this.states = [...states];
-    this.#stop_beat = this.#beat();
+    this.#beat();
   }
 
   get connections(): number {
     return this.#pages.size;
   }
 
-  #beat(): () => void {
-    return this.#time.after(BEAT_MS, () => {
-      this.#each((page) => page.send(0, { type: 'beat', server_at: this.#time.now }));
-      this.#stop_beat = this.#beat();
+  #beat(): void {
+    this.#time.after(BEAT_MS, () => {
+      this.#tell(0, { type: 'beat', server_at: this.#time.now });
+      this.#beat();
     });
   }
 
-  #each(act: (page: Page) => void): void {
-    if (this.mode === 'up') for (const page of this.#pages) act(page);
+  /** A cut loses what is under way. */
+  #send(page: Page, id: number, message: LiveMessage): void {
+    this.#time.after(SEND_MS, () => {
+      if (this.#pages.has(page)) page.send(id, message);
+    });
+  }
+
+  #tell(id: number, message: LiveMessage): void {
+    if (this.mode === 'up') for (const page of this.#pages) this.#send(page, id, message);
   }
 
   publish(message: LiveMessage): void {
@@ -82,7 +92,7 @@ export class FakeServer {
     const id = this.#sequence;
     this.#kept.push({ id, message });
     if (this.#kept.length > this.kept_max) this.#kept.shift();
-    this.#each((page) => page.send(id, message));
+    this.#tell(id, message);
   }
 
   move(index: number, digit: number): void {
@@ -133,10 +143,15 @@ export class FakeServer {
 
   #greet(after: number, page: Page): void {
     const sequence = this.#sequence;
-    page.send(0, { type: 'hello', sequence, server_at: this.#time.now, version: this.service });
+    this.#send(page, 0, {
+      type: 'hello',
+      sequence,
+      server_at: this.#time.now,
+      version: this.service,
+    });
     const oldest = sequence - this.#kept.length;
-    if (after < oldest || after > sequence) return page.send(sequence, { type: 'resync' });
-    for (const { id, message } of this.#kept) if (id > after) page.send(id, message);
+    if (after < oldest || after > sequence) return this.#send(page, sequence, { type: 'resync' });
+    for (const { id, message } of this.#kept) if (id > after) this.#send(page, id, message);
   }
 }
 
@@ -185,7 +200,7 @@ export class FakeBrowser {
         return {
           say: (word) => {
             for (const other of this.#tabs)
-              if (other !== hear) time.after(0, () => this.#tabs.has(other) && other(word));
+              if (other !== hear) time.after(TAB_MS, () => this.#tabs.has(other) && other(word));
           },
           leave: () => void this.#tabs.delete(hear),
         };

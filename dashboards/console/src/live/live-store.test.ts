@@ -38,6 +38,9 @@ function event(seq: number): LiveMessage {
 const eventsOf = (tab: FakeTab) =>
   tab.heard.flatMap((message) => (message.type === 'event' ? [message.event.seq] : []));
 
+/** Lets what was published arrive. */
+const arrive = () => time.pass(10);
+
 async function liveTab(): Promise<FakeTab> {
   const tab = browser.tab();
   await time.pass(100);
@@ -64,7 +67,8 @@ describe('one tab', () => {
     const tab = await liveTab();
     const { states, revision } = tab.store.view();
     server.move(2, 5);
-    server.move(99, 5);
+    server.publish({ type: 'states', changes: [[99, 5]] });
+    await arrive();
     const after = tab.store.view();
     expect(after.states).toBe(states);
     expect(after.counts).toEqual([0, STATIONS - 1, 0, 0, 0, 1]);
@@ -78,15 +82,39 @@ describe('one tab', () => {
     server.publish({ type: 'resync' });
     await time.pass(100);
     server.move(3, 4);
+    await arrive();
     expect(digits(tab)[3]).toBe(4);
     await time.pass(600);
     expect(digits(tab)[3]).toBe(4);
     expect(tab.store.view().counts).toEqual([0, STATIONS - 1, 0, 0, 1, 0]);
   });
 
+  test('hears what was under way while the states were read', async () => {
+    const tab = await liveTab();
+    server.fetch_ms = 0;
+    server.publish({ type: 'resync' });
+    await time.pass(4);
+    server.publish(event(1));
+    await arrive();
+    expect(server.fetches).toBe(2);
+    expect(eventsOf(tab)).toEqual([1]);
+  });
+
+  test('reads the states once more when they were missed again meanwhile', async () => {
+    const tab = await liveTab();
+    server.fetch_ms = 30;
+    server.publish({ type: 'resync' });
+    await arrive();
+    server.states[0] = 5;
+    server.publish({ type: 'resync' });
+    await time.pass(100);
+    expect(digits(tab)).toEqual(server.states);
+  });
+
   test('goes on after a break where it stopped: reconnecting, then live, every change and event once', async () => {
     const tab = await liveTab();
     server.publish(event(1));
+    await arrive();
     server.cut();
     expect(line(tab)).toBe('reconnecting');
     server.move(0, 5);
@@ -264,6 +292,15 @@ describe('several tabs', () => {
     expect(line(follower)).toBe('live');
   });
 
+  test('a message that two leaders told is heard once', async () => {
+    const tabs = [await liveTab(), await liveTab(), await liveTab()];
+    server.publish(event(1));
+    await time.pass(5);
+    tabs[0]?.close();
+    await time.pass(100);
+    expect(tabs.map(eventsOf)).toEqual([[1], [1], [1]]);
+  });
+
   test('when the leading tab closes, the next goes on where it stopped', async () => {
     const [leader, follower] = [await liveTab(), await liveTab()];
     server.publish(event(1));
@@ -302,12 +339,16 @@ const Step = fc.oneof(
 );
 type StepOf = typeof Step extends fc.Arbitrary<infer T> ? T : never;
 
-function perform(step: StepOf, tabs: FakeTab[], seq: () => number): Promise<void> | void {
+function perform(
+  step: StepOf,
+  tabs: FakeTab[],
+  make: { seq(): number; open(): FakeTab },
+): Promise<void> | void {
   switch (step.do) {
     case 'move':
       return server.move(step.at, step.to);
     case 'event':
-      return server.publish(event(seq()));
+      return server.publish(event(make.seq()));
     case 'pass':
       return time.pass(step.ms);
     case 'cut':
@@ -319,7 +360,7 @@ function perform(step: StepOf, tabs: FakeTab[], seq: () => number): Promise<void
       server.mode = step.do;
       return server.cut();
     case 'open':
-      if (tabs.length < 5) tabs.push(browser.tab());
+      if (tabs.length < 5) tabs.push(make.open());
       return;
     case 'close':
       return tabs.splice(step.tab, 1)[0]?.close();
@@ -333,38 +374,52 @@ function perform(step: StepOf, tabs: FakeTab[], seq: () => number): Promise<void
 
 test('whatever happens: in the end every visible tab shows what the server has, by one stream', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(Step, { maxLength: 60 }), async (steps) => {
-      time = new FakeTime();
-      server = new FakeServer(
-        time,
-        Array.from({ length: STATIONS }, () => 1),
-      );
-      browser = new FakeBrowser(time, server);
-      const tabs = [browser.tab()];
-      let last = 0;
-      const seq = () => (last += 1);
-      for (const step of steps) await perform(step, tabs, seq);
-      if (server.mode !== 'up') server.restart();
-      for (const tab of tabs) tab.show(true);
-      await time.pass(120_000);
-      for (const tab of tabs) {
-        expect(digits(tab)).toEqual(server.states);
-        expect(line(tab)).toBe('live');
-        const counts = tab.store.view().counts;
-        expect(counts).toEqual(
-          counts.map((_, digit) => server.states.filter((one) => one === digit).length),
+    fc.asyncProperty(
+      fc.array(Step, { maxLength: 60 }),
+      fc.constantFrom(0, 3, 30),
+      async (steps, fetch_ms) => {
+        time = new FakeTime();
+        server = new FakeServer(
+          time,
+          Array.from({ length: STATIONS }, () => 1),
         );
-        // Between two readings (hello, resync) no event is missed or told twice.
-        let before: number | null = null;
-        for (const message of tab.heard) {
-          if (message.type === 'resync') before = null;
-          if (message.type !== 'event') continue;
-          if (before !== null) expect(message.event.seq).toBe(before + 1);
-          before = message.event.seq;
+        browser = new FakeBrowser(time, server);
+        server.fetch_ms = fetch_ms;
+        server.kept_max = 8;
+        let last = 0;
+        const seq = () => (last += 1);
+        /** The newest event when the tab's pages read last: at the beginning, after hello and resync. */
+        const read_through = new Map<FakeTab, number>();
+        const open = () => {
+          const tab = browser.tab();
+          read_through.set(tab, last);
+          tab.store.onMessage(({ type }) => {
+            if (type === 'hello' || type === 'resync') read_through.set(tab, last);
+          });
+          return tab;
+        };
+        const tabs = [open()];
+        for (const step of steps) await perform(step, tabs, { seq, open });
+        if (server.mode !== 'up') server.restart();
+        for (const tab of tabs) tab.show(true);
+        await time.pass(120_000);
+        for (const tab of tabs) {
+          expect(digits(tab)).toEqual(server.states);
+          expect(line(tab)).toBe('live');
+          const counts = tab.store.view().counts;
+          expect(counts).toEqual(
+            counts.map((_, digit) => server.states.filter((one) => one === digit).length),
+          );
+          // Nothing twice; and nothing missed since the pages read for the last time.
+          const told = eventsOf(tab);
+          expect(told).toEqual([...new Set(told)]);
+          const read_to = read_through.get(tab) ?? 0;
+          const due = Array.from({ length: last - read_to }, (_, i) => read_to + 1 + i);
+          expect(told).toEqual(expect.arrayContaining(due));
         }
-      }
-      expect(server.connections).toBe(tabs.length === 0 ? 0 : 1);
-    }),
-    { numRuns: 300 },
+        expect(server.connections).toBe(tabs.length === 0 ? 0 : 1);
+      },
+    ),
+    { numRuns: 500 },
   );
 });

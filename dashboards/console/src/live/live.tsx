@@ -7,14 +7,30 @@ import {
   useSyncExternalStore,
   type ReactNode,
 } from 'react';
+import { useQueryClient } from '@tanstack/react-query';
 import type { LiveMessage } from '@waystation/protocol/api';
+import { api } from '../api.ts';
 import { browserPorts } from './browser-ports.ts';
 import { createLiveStore, type LiveStore, type LiveView } from './live-store.ts';
 
 const LiveContext = createContext<LiveStore | null>(null);
 
 export function LiveProvider({ children }: { children: ReactNode }) {
-  const [store] = useState(() => createLiveStore(browserPorts()));
+  const queries = useQueryClient();
+  const [store] = useState(() =>
+    createLiveStore(
+      browserPorts(() =>
+        // Through the queries, so that a session that ended is noticed here as everywhere.
+        queries.fetchQuery({
+          queryKey: ['states'],
+          queryFn: api.stationStates,
+          retry: false,
+          staleTime: 0,
+          gcTime: 0,
+        }),
+      ),
+    ),
+  );
   useEffect(() => {
     store.start();
     return () => store.stop();
