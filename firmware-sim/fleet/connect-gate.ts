@@ -20,7 +20,8 @@ export function connectGate(clock: Clock, per_s: number, ending: AbortSignal): C
       const now = clock.mono();
       const at = Math.max(now - CATCH_UP_MS, next_at);
       next_at = at + spacing_ms;
-      if (at > now) await clock.sleep(at - now, ending);
+      // Also a turn that is due waits for the loop to come round: whoever begins must not starve those who began.
+      await clock.sleep(Math.max(0, at - now), ending);
       if (ending.aborted) throw new Fault('UPLINK_LOST', { reason: 'the fleet ends' });
     },
   };
