@@ -95,12 +95,13 @@ async function startService(data_dir: string, postgres: TestPostgres, influx: Te
 /** Counts what both stores hold against what the stations produced and saw acknowledged. */
 async function audit(postgres: TestPostgres, influx: TestInfluxd, produced: number) {
   const client = new pg.Client(postgres.url);
+  client.on('error', () => {});
   await client.connect();
   const events = await client.query<{ n: string; distinct_n: string }>(
-    'select count(*) n, count(distinct (station_id, epoch, seq)) distinct_n from event',
+    'select count(*) n, count(distinct (station_id, generation, seq)) distinct_n from event',
   );
   await client.end();
-  const answer = JSON.stringify(await influx.query('select count(temperature_cel) from tel'));
+  const answer = JSON.stringify(await influx.query('select count(temperature_cel) from report'));
   const samples = Number(answer.match(/\[0,(\d+)\]/)?.[1] ?? 0);
   const stored_events = Number(events.rows[0]?.n ?? 0);
   const duplicated = stored_events - Number(events.rows[0]?.distinct_n ?? 0);

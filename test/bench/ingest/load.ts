@@ -16,6 +16,8 @@ import { streamLoad, type StreamLoad } from './station-stream.ts';
 
 const CONNECTS_AT_ONCE = 50;
 const RESEND_AFTER_MS = 5000;
+/** Far enough back that no record made in a run lies in the future. */
+const BEGAN_AT = Date.now() - 600_000;
 
 const Order = z.discriminatedUnion('do', [
   z.strictObject({
@@ -70,8 +72,8 @@ async function connectStation(code: StationCode, port: number, password: string)
   const station: Station = {
     code,
     socket,
-    event: streamLoad(code, 'event', epoch),
-    sample: streamLoad(code, 'sample', epoch),
+    event: streamLoad(code, 'event', epoch, BEGAN_AT),
+    sample: streamLoad(code, 'sample', epoch, BEGAN_AT),
     turn: 0,
     heard_at: 0,
   };
@@ -85,7 +87,7 @@ async function connectStation(code: StationCode, port: number, password: string)
       clientId: code,
       username: code,
       password: Buffer.from(password),
-      keepalive: 0,
+      keepalive: 300,
     }),
   );
   await new Promise<void>((resolve, reject) => {
@@ -151,14 +153,12 @@ async function run(order: Run) {
   const began = performance.now();
   const acked_before = acked();
   const made_before = made();
-  let wall = Date.now();
   const fill = (station: Station) => {
     const waiting = (load: StreamLoad) => (load.made - load.acked) / order.records;
     while (waiting(station.event) + waiting(station.sample) < order.ahead) {
       station.turn += 1;
       const load = station.turn % order.event_every === 0 ? station.event : station.sample;
-      wall += order.records;
-      load.make(order.records, wall);
+      load.make(order.records);
     }
   };
   const deadline = began + order.seconds * 1000;

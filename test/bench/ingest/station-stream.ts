@@ -10,8 +10,8 @@ export interface StreamLoad {
   sent: number;
   acked: number;
   readonly resends: number;
-  /** Builds a message of `records` records and queues it. */
-  make(records: number, at: number): void;
+  /** Builds a message of `records` records and queues it; each a millisecond after the one before. */
+  make(records: number): void;
   /** The next message to send, or null when the window is full or nothing is left. */
   next(window: number): Buffer | null;
   acknowledge(ack: Ack): void;
@@ -44,20 +44,26 @@ function sampleJson(seq: number, at: number): string {
   );
 }
 
-/** `epoch`: 12 hex digits, a new one for each run. */
-export function streamLoad(station: string, stream: Stream, epoch: string): StreamLoad {
+/** `epoch`: 12 hex digits, a new one for each run. `began_at`: wall time (ms) before the first record. */
+export function streamLoad(
+  station: string,
+  stream: Stream,
+  epoch: string,
+  began_at: number,
+): StreamLoad {
   const queue: { last: number; payload: Buffer }[] = [];
   let hash = chainStart(station, epoch);
   let cursor = 0;
   const load = { stream, made: 0, sent: 0, acked: 0, resends: 0 };
   return Object.assign(load, {
-    make(records: number, at: number) {
+    make(records: number) {
       const first = load.made + 1;
       const previous = stream === 'event' ? `"previous_hash":"${hash}",` : '';
       const parts: string[] = [];
       for (let n = 0; n < records; n += 1) {
         const seq = first + n;
-        const json = stream === 'event' ? eventJson(seq, at + n) : sampleJson(seq, at + n);
+        const json =
+          stream === 'event' ? eventJson(seq, began_at + seq) : sampleJson(seq, began_at + seq);
         if (stream === 'event') hash = chainNext(hash, json);
         parts.push(json);
       }
