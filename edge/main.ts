@@ -5,6 +5,7 @@ import { type Clock, epochMs, systemClock } from '@waystation/runtime/clock';
 import { configFromCommandLine, readSecret } from '@waystation/runtime/config';
 import { isFault } from '@waystation/runtime/fault';
 import { jsonLog, type Log } from '@waystation/runtime/log';
+import { writeToStream } from 'mqtt-packet';
 import { createAgent } from './agent.ts';
 import { serialLine } from './bus/serial-line.ts';
 import { stationIo } from './bus/station-io.ts';
@@ -150,10 +151,10 @@ async function run(config: EdgeConfig, log: Log): Promise<() => Promise<void>> {
         agentMetrics({
           agent,
           outbox,
-          outbox_counters: store.counters,
-          outbox_bytes: store.usedBytes,
-          bus_counters: io.counters,
-          reader_counters: reader.counters,
+          outbox_counters: () => store.counters(),
+          outbox_bytes: () => store.usedBytes(),
+          bus_counters: () => io.counters(),
+          reader_counters: () => reader.counters(),
         }),
     }));
   agent.start();
@@ -199,6 +200,9 @@ function stopOnSignal(clock: Clock, log: Log, running: Promise<() => Promise<voi
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
 }
+
+// mqtt.js would keep all 65,536 two-byte numbers ready as buffers: 7 MB for a station that sends a packet a minute.
+writeToStream.cacheNumbers = false;
 
 try {
   await main(process.argv.slice(2));
