@@ -93,13 +93,19 @@ export const FAULTS = {
     retry: false,
     operator: 'Read the reason: the station or its state does not allow this.',
   },
-  CARD_KEY_INVALID: { retry: false, operator: 'Restore the key file from the safe; never make a new root over an old one.' },
+  CARD_KEY_INVALID: {
+    retry: false,
+    operator: 'Restore the key file from the safe; never make a new root over an old one.',
+  },
   CARD_INVALID: { retry: false, operator: 'Issue the card again.' },
   PORT_IN_USE: {
     retry: false,
     operator: 'Another process uses this port; choose another with --port or --mqtt-port.',
   },
-  INTERNAL: { retry: true, operator: 'A fault of the service itself: find the request id in its log and report it.' },
+  INTERNAL: {
+    retry: true,
+    operator: 'A fault of the service itself: find the request id in its log and report it.',
+  },
   PART_MISSING: { retry: false, operator: 'Install the named part with the printed command.' },
 } as const satisfies Record<string, { retry: boolean; operator: string }>;
 
