@@ -75,6 +75,12 @@ function newsOf(batch: CommittedBatch, directory: Directory): HubMessage[] {
   });
 }
 
+function count(counts: PresenceCounts, { taken, late, strangers }: PresenceResult): void {
+  counts.taken += taken.length;
+  counts.late += late;
+  counts.strangers += strangers;
+}
+
 export function createProvince(parts: ProvinceParts): Province {
   const { db, clock, log, directory, trust } = parts;
   const background = createBackground(log, clock);
@@ -116,9 +122,7 @@ export function createProvince(parts: ProvinceParts): Province {
     presence,
     async report(report) {
       const result = await applyPresence(db, report);
-      presence.taken += result.taken.length;
-      presence.late += result.late;
-      presence.strangers += result.strangers;
+      count(presence, result);
       watch.touch(result.taken.map(({ station_id }) => station_id));
       for (const { station, presence } of result.taken) {
         const need = needOfBirth(presence, trust.versions());

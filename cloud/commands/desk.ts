@@ -87,114 +87,130 @@ async function findWay(db: Kysely<Schema>, gateways: Gateways, actor: Actor, cod
   return { station_id: station.id, gateway: station.gateway };
 }
 
-export function createCommandDesk(parts: {
+interface DeskParts {
   db: Kysely<Schema>;
   clock: Clock;
   gateways: Gateways;
   publish: (message: HubMessage) => void;
-}): CommandDesk {
-  const { db, clock, gateways, publish } = parts;
+}
 
-  async function record(station_id: number, code: StationCode, order: Order): Promise<void> {
-    await db.transaction().execute(async (trx) => {
-      const { id, kind, actor, reason } = order;
-      await trx
-        .insertInto('command')
-        .values({
-          id,
-          station_id,
-          kind,
-          body: JSON.stringify(order),
-          status: 'sent',
-          actor,
-          issued_at: new Date(order.issued_at),
-          deadline_at: new Date(order.deadline_at),
-        })
-        .execute();
-      const at = clock.wall();
-      await appendAudit(trx, {
-        at,
-        actor,
-        action: `command.${kind}`,
-        subject: code,
-        detail: { id, reason },
-      });
-    });
-  }
-
-  async function announce(ids: readonly string[]): Promise<void> {
-    if (ids.length === 0) return;
-    const rows = await commandRows(db)
-      .where('command.id', '=', sql<string>`any(${ids}::text[])`)
-      .execute();
-    for (const row of rows) publish({ type: 'command', path: row.path, command: stateOf(row) });
-  }
-
-  async function read(actor: Actor, id: string): Promise<CommandState> {
-    const row = await commandRows(db)
-      .where('command.id', '=', id)
-      .where(inSubtree(actor.path))
-      .executeTakeFirst();
-    if (row === undefined) throw new Fault('NOT_FOUND', { problem: `no command ${id}` });
-    return stateOf(row);
-  }
-
+export function createCommandDesk(parts: DeskParts): CommandDesk {
   return {
-    announce,
-    read,
-    async open(actor, code, reason) {
-      const { station_id, gateway } = await findWay(db, gateways, actor, code);
-      const issued_at = clock.wall();
-      const order: Order = {
-        kind: 'open',
-        id: randomBytes(12).toString('base64url'),
-        nonce: randomBytes(8).toString('hex'),
-        issued_at,
-        deadline_at: issued_at + COMMAND_LIFE_MS,
-        // A clock nobody believes cannot tell whether the order is late.
-        min_clock: 'holdover',
-        actor: actor.account,
-        reason,
-      };
-      await record(station_id, code, order);
-      // Not taken: it stays `sent`, goes with the next stream if there is time, and else becomes `unknown`.
-      gateways.order(gateway, code, order);
-      await announce([order.id]);
-      return read(actor, order.id);
-    },
-    async expire() {
-      const before = new Date(clock.wall() - ANSWER_GRACE_MS);
-      const due = db
-        .selectFrom('command')
-        .select('id')
-        .where('status', 'in', ['sent', 'received'])
-        .where('deadline_at', '<', before)
-        .orderBy('id')
-        .limit(SWEEP_ROWS_MAX)
-        .forUpdate();
-      const rows = await db
-        .updateTable('command')
-        .set({ status: 'unknown' })
-        .where('id', 'in', due)
-        .returning('id')
-        .execute();
-      await announce(rows.map(({ id }) => id));
-    },
-    async resend(gateway) {
-      const rows = await db
-        .selectFrom('command')
-        .innerJoin('station', 'station.id', 'command.station_id')
-        .innerJoin('station_presence as presence', 'presence.station_id', 'station.id')
-        .select(['station.code', 'command.body'])
-        .where('presence.gateway', '=', gateway)
-        .where('command.status', '=', 'sent')
-        .where('command.deadline_at', '>', new Date(clock.wall()))
-        .orderBy('command.issued_at')
-        .execute();
-      for (const { code, body } of rows) {
-        const command = Command.parse(body);
-        if ('deadline_at' in command) gateways.order(gateway, code, command);
-      }
-    },
+    open: (actor, code, reason) => openDoor(parts, actor, code, reason),
+    read: (actor, id) => readCommand(parts, actor, id),
+    announce: (ids) => announce(parts, ids),
+    expire: () => expire(parts),
+    resend: (gateway) => resend(parts, gateway),
   };
+}
+
+async function openDoor(
+  parts: DeskParts,
+  actor: Actor,
+  code: StationCode,
+  reason: string,
+): Promise<CommandState> {
+  const { db, clock, gateways } = parts;
+  const { station_id, gateway } = await findWay(db, gateways, actor, code);
+  const issued_at = clock.wall();
+  const order: Order = {
+    kind: 'open',
+    id: randomBytes(12).toString('base64url'),
+    nonce: randomBytes(8).toString('hex'),
+    issued_at,
+    deadline_at: issued_at + COMMAND_LIFE_MS,
+    // A clock nobody believes cannot tell whether the order is late.
+    min_clock: 'holdover',
+    actor: actor.account,
+    reason,
+  };
+  await writeDown(parts, station_id, code, order);
+  // Not taken: it stays `sent`, goes with the next stream if there is time, and else becomes `unknown`.
+  gateways.order(gateway, code, order);
+  await announce(parts, [order.id]);
+  return readCommand(parts, actor, order.id);
+}
+
+async function writeDown(
+  { db, clock }: DeskParts,
+  station_id: number,
+  code: StationCode,
+  order: Order,
+): Promise<void> {
+  const { id, kind, actor, reason } = order;
+  await db.transaction().execute(async (trx) => {
+    await trx
+      .insertInto('command')
+      .values({
+        id,
+        station_id,
+        kind,
+        body: JSON.stringify(order),
+        status: 'sent',
+        actor,
+        issued_at: new Date(order.issued_at),
+        deadline_at: new Date(order.deadline_at),
+      })
+      .execute();
+    const at = clock.wall();
+    const action = `command.${kind}`;
+    await appendAudit(trx, { at, actor, action, subject: code, detail: { id, reason } });
+  });
+}
+
+async function announce({ db, publish }: DeskParts, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  const rows = await commandRows(db)
+    .where('command.id', '=', sql<string>`any(${ids}::text[])`)
+    .execute();
+  for (const row of rows) publish({ type: 'command', path: row.path, command: stateOf(row) });
+}
+
+async function readCommand({ db }: DeskParts, actor: Actor, id: string): Promise<CommandState> {
+  const row = await commandRows(db)
+    .where('command.id', '=', id)
+    .where(inSubtree(actor.path))
+    .executeTakeFirst();
+  if (row === undefined) throw new Fault('NOT_FOUND', { problem: `no command ${id}` });
+  return stateOf(row);
+}
+
+async function expire(parts: DeskParts): Promise<void> {
+  const { db, clock } = parts;
+  const before = new Date(clock.wall() - ANSWER_GRACE_MS);
+  const due = db
+    .selectFrom('command')
+    .select('id')
+    .where('status', 'in', ['sent', 'received'])
+    .where('deadline_at', '<', before)
+    .orderBy('id')
+    .limit(SWEEP_ROWS_MAX)
+    .forUpdate();
+  const rows = await db
+    .updateTable('command')
+    .set({ status: 'unknown' })
+    .where('id', 'in', due)
+    .returning('id')
+    .execute();
+  await announce(
+    parts,
+    rows.map(({ id }) => id),
+  );
+}
+
+async function resend({ db, clock, gateways }: DeskParts, gateway: string): Promise<void> {
+  const rows = await db
+    .selectFrom('command')
+    .innerJoin('station', 'station.id', 'command.station_id')
+    .innerJoin('station_presence as presence', 'presence.station_id', 'station.id')
+    .select(['station.code', 'command.body'])
+    .where('presence.gateway', '=', gateway)
+    .where('command.status', '=', 'sent')
+    .where('command.deadline_at', '>', new Date(clock.wall()))
+    .orderBy('command.issued_at')
+    .execute();
+  for (const { code, body } of rows) {
+    const command = Command.parse(body);
+    if ('deadline_at' in command) gateways.order(gateway, code, command);
+  }
 }

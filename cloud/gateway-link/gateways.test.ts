@@ -3,7 +3,8 @@ import type { Command, Order } from '@waystation/protocol/commands';
 import type { Delivery } from '@waystation/protocol/gateway-link';
 import { stationCode } from '@waystation/protocol/station-code';
 import { fakeClock } from '@waystation/runtime/clock';
-import { AWAY_AFTER_MS, createGateways, ORDERS_PER_GATEWAY_MAX } from './gateways.ts';
+import { ORDERS_PER_GATEWAY_MAX } from './downlink.ts';
+import { AWAY_AFTER_MS, createGateways } from './gateways.ts';
 
 const STATION = stationCode('370811011', 'W', 1);
 const OTHER = stationCode('370811011', 'W', 2);
@@ -91,6 +92,15 @@ it('counts a gateway as away only when it does not dial again', async () => {
   expect(heard.at(-1)).toBe('moved g1');
 });
 
+it('ends a stream that fails', async () => {
+  const { gateways } = world();
+  const broken = stream();
+  gateways.connect('g1', { ...broken, send: () => Promise.reject(new Error('gone')) });
+  gateways.order('g1', STATION, order('order-one'));
+  await settled();
+  expect(broken.state.ended).toBe(true);
+});
+
 it('lets a newer stream take over, and goes on sending there', async () => {
   const { gateways } = world();
   const stuck = stream(false);
@@ -102,6 +112,11 @@ it('lets a newer stream take over, and goes on sending there', async () => {
   closed();
   expect(stuck.state.ended).toBe(true);
   gateways.order('g1', STATION, order('order-two'));
+  stuck.state.drain();
+  gateways.order('g1', STATION, order('order-three'));
   await settled();
-  expect(fresh.ids()).toEqual(['order-two']);
+  gateways.order('g1', STATION, order('order-four'));
+  await settled();
+  expect(stuck.ids()).toEqual(['order-one']);
+  expect(fresh.ids()).toEqual(['order-two', 'order-three', 'order-four']);
 });

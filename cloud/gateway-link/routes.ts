@@ -14,7 +14,8 @@ import {
   type UplinkAnswer,
 } from '@waystation/protocol/gateway-link';
 import { Fault } from '@waystation/runtime/fault';
-import type { Gateways, GatewayStream } from './gateways.ts';
+import type { GatewayStream } from './downlink.ts';
+import type { Gateways } from './gateways.ts';
 import type { PresenceResult } from './presence.ts';
 
 const PRESENCE_BYTES_MAX = 1024 * 1024;

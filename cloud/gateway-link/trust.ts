@@ -3,7 +3,8 @@ import { sql, type Kysely } from 'kysely';
 import type { Command } from '@waystation/protocol/commands';
 import type { StationPresence } from '@waystation/protocol/uplink';
 import type { Schema } from '../database/schema.ts';
-import type { Gateways, TrustNeed } from './gateways.ts';
+import type { TrustNeed } from './downlink.ts';
+import type { Gateways } from './gateways.ts';
 
 export interface TrustVersions {
   key_set_version: number;

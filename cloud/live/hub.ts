@@ -80,6 +80,19 @@ export function cutMessage(
   }
 }
 
+/** The message as JSON for any subtree, written once for each that asks. */
+function cutter(message: HubMessage, directory: Directory): (path: string) => string | null {
+  const cuts = new Map<string, string | null>();
+  return (path) => {
+    const known = cuts.get(path);
+    if (known !== undefined) return known;
+    const cut = cutMessage(message, path, directory);
+    const json = cut === null ? null : JSON.stringify(cut);
+    cuts.set(path, json);
+    return json;
+  };
+}
+
 export function createLiveHub(options: HubOptions): LiveHub {
   const { directory, now, version, kept_max, connections_max, pending_bytes_max } = options;
   const connections = new Set<LiveConnection>();
@@ -119,14 +132,9 @@ export function createLiveHub(options: HubOptions): LiveHub {
       counts.published += 1;
       kept.push(message);
       if (kept.length > kept_max) kept.shift();
-      const cuts = new Map<string, string | null>();
+      const cut = cutter(message, directory);
       for (const connection of connections) {
-        let json = cuts.get(connection.path);
-        if (json === undefined) {
-          const cut = cutMessage(message, connection.path, directory);
-          json = cut === null ? null : JSON.stringify(cut);
-          cuts.set(connection.path, json);
-        }
+        const json = cut(connection.path);
         if (json !== null) deliver(connection, sequence, json);
       }
     },

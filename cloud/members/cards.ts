@@ -71,81 +71,78 @@ async function writeCard(
   throw new Fault('CARD_INVALID', { problem: 'no free place in the status list' });
 }
 
-export function createCardDesk(parts: {
+interface DeskParts {
   db: Kysely<Schema>;
   clock: Clock;
   keys: CardKeys;
   trust: PublishedTrust;
-}): CardDesk {
-  const { db, clock, keys, trust } = parts;
+}
+
+export function createCardDesk(parts: DeskParts): CardDesk {
   return {
-    enrol(actor, request) {
-      const holder = holderOf(request.holder_key);
-      const at = clock.wall();
-      const now_s = Math.floor(at / 1000);
-      return db.transaction().execute(async (trx) => {
-        const organisation_id = await organisationOf(
-          trx,
-          actor,
-          request.organisation ?? actor.organisation,
-        );
-        const { id: member_id } = await trx
-          .insertInto('member')
-          .values({ name: request.name, organisation_id })
-          .returning('id')
-          .executeTakeFirstOrThrow();
-        const key = keys.signingKey('card', now_s);
-        const sign = (index: number) =>
-          issueCard(key, { holder, index, org: organisation_id, rights: MEMBER_RIGHTS }, now_s);
-        const holder_key = Buffer.from(request.holder_key, 'base64');
-        const { index, card, expires_at_s } = await writeCard(trx, sign, { member_id, holder_key });
-        await appendAudit(trx, {
-          at,
-          actor: actor.account,
-          action: 'member.enrol',
-          subject: String(member_id),
-          detail: { organisation: organisation_id, card: index },
-        });
-        return {
-          member: member_id,
-          index,
-          card: Buffer.from(card).toString('base64'),
-          expires_at_s,
-        };
-      });
-    },
-    async revoke(actor, index, reason) {
-      const at = clock.wall();
-      const revoked = await db.transaction().execute(async (trx) => {
-        const card = await trx
-          .selectFrom('card')
-          .innerJoin('member', 'member.id', 'card.member_id')
-          .innerJoin('organisation', 'organisation.id', 'member.organisation_id')
-          .select(['card.index', 'card.revoked_at'])
-          .where('card.index', '=', index)
-          .where(inSubtree(actor.path))
-          .modifyEnd(sql`for update of card`)
-          .executeTakeFirst();
-        if (card === undefined) throw new Fault('NOT_FOUND', { problem: `no card ${index}` });
-        if (card.revoked_at !== null) return false;
-        await trx
-          .updateTable('card')
-          .set({ revoked_at: new Date(at), revoked_reason: reason })
-          .where('index', '=', index)
-          .execute();
-        await trust.bump(trx);
-        const { account } = actor;
-        await appendAudit(trx, {
-          at,
-          actor: account,
-          action: 'card.revoke',
-          subject: String(index),
-          detail: { reason },
-        });
-        return true;
-      });
-      if (revoked) await trust.reload();
-      return revoked;
-    },
+    enrol: (actor, request) => enrol(parts, actor, request),
+    revoke: (actor, index, reason) => revoke(parts, actor, index, reason),
   };
+}
+
+async function enrol(parts: DeskParts, actor: Actor, request: MemberRequest): Promise<MemberCard> {
+  const { db, clock, keys } = parts;
+  const holder = holderOf(request.holder_key);
+  const at = clock.wall();
+  const now_s = Math.floor(at / 1000);
+  return db.transaction().execute(async (trx) => {
+    const asked = request.organisation ?? actor.organisation;
+    const organisation_id = await organisationOf(trx, actor, asked);
+    const { id: member_id } = await trx
+      .insertInto('member')
+      .values({ name: request.name, organisation_id })
+      .returning('id')
+      .executeTakeFirstOrThrow();
+    const key = keys.signingKey('card', now_s);
+    const sign = (index: number) =>
+      issueCard(key, { holder, index, org: organisation_id, rights: MEMBER_RIGHTS }, now_s);
+    const holder_key = Buffer.from(request.holder_key, 'base64');
+    const { index, card, expires_at_s } = await writeCard(trx, sign, { member_id, holder_key });
+    await appendAudit(trx, {
+      at,
+      actor: actor.account,
+      action: 'member.enrol',
+      subject: String(member_id),
+      detail: { organisation: organisation_id, card: index },
+    });
+    return { member: member_id, index, card: Buffer.from(card).toString('base64'), expires_at_s };
+  });
+}
+
+async function revoke(
+  { db, clock, trust }: DeskParts,
+  actor: Actor,
+  index: number,
+  reason: string,
+): Promise<boolean> {
+  const at = clock.wall();
+  const revoked = await db.transaction().execute(async (trx) => {
+    const card = await trx
+      .selectFrom('card')
+      .innerJoin('member', 'member.id', 'card.member_id')
+      .innerJoin('organisation', 'organisation.id', 'member.organisation_id')
+      .select('card.revoked_at')
+      .where('card.index', '=', index)
+      .where(inSubtree(actor.path))
+      .modifyEnd(sql`for update of card`)
+      .executeTakeFirst();
+    if (card === undefined) throw new Fault('NOT_FOUND', { problem: `no card ${index}` });
+    if (card.revoked_at !== null) return false;
+    await trx
+      .updateTable('card')
+      .set({ revoked_at: new Date(at), revoked_reason: reason })
+      .where('index', '=', index)
+      .execute();
+    await trust.bump(trx);
+    const act = { action: 'card.revoke', subject: String(index), detail: { reason } };
+    await appendAudit(trx, { at, actor: actor.account, ...act });
+    return true;
+  });
+  if (revoked) await trust.reload();
+  return revoked;
 }

@@ -11,6 +11,14 @@ export interface PresenceCounts {
   strangers: number;
 }
 
+function counter(name: string, help: string, read: () => number): Reading {
+  return { name: `waystation_${name}_total`, help, kind: 'counter', read };
+}
+
+function gauge(name: string, help: string, read: () => number): Reading {
+  return { name: `waystation_${name}`, help, kind: 'gauge', read };
+}
+
 export function cloudReadings(parts: {
   ingest: Pick<Ingest, 'counts' | 'waiting'>;
   feed: Pick<TelemetryFeed, 'status'>;
@@ -19,18 +27,6 @@ export function cloudReadings(parts: {
   presence: PresenceCounts;
 }): Reading[] {
   const { ingest, feed, hub, gateways, presence } = parts;
-  const counter = (name: string, help: string, read: () => number): Reading => ({
-    name: `waystation_${name}_total`,
-    help,
-    kind: 'counter',
-    read,
-  });
-  const gauge = (name: string, help: string, read: () => number): Reading => ({
-    name: `waystation_${name}`,
-    help,
-    kind: 'gauge',
-    read,
-  });
   return [
     counter('ingest_messages', 'Uplink messages received', () => ingest.counts.messages),
     counter('ingest_records', 'Records committed', () => ingest.counts.records),

@@ -6,11 +6,8 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
 import {
-  EventPage,
   QueryRowId,
-  QueryTime,
   SearchText,
-  Series,
   STATION_STATUSES,
   StationDetail,
   StationIndex,
@@ -18,7 +15,6 @@ import {
   StationStates,
   type StationRow,
 } from '@waystation/protocol/api';
-import { MEASUREMENT_NAMES, type MeasurementName } from '@waystation/protocol/registers';
 import {
   STATION_KINDS,
   StationCodeSchema,
@@ -31,7 +27,7 @@ import type { Schema } from '../database/schema.ts';
 import type { TelemetryStore } from '../telemetry/store.ts';
 import type { StatusBoard } from './board.ts';
 import type { Directory, DirectoryView } from './directory.ts';
-import { eventLine } from './event-line.ts';
+import { eventsRoute, seriesRoute } from './history.ts';
 import * as queries from './queries.ts';
 
 export interface StationParts {
@@ -46,10 +42,8 @@ export interface StationParts {
 }
 
 const tags = ['stations'];
-const limit = (most: number) => z.coerce.number().int().min(1).max(most).default(50);
+const ROWS_MAX = 200;
 const Code = z.strictObject({ code: StationCodeSchema });
-const POINTS_MAX = 500;
-const SERIES_SPAN_MAX_MS = 400 * 86_400_000;
 
 function notFound(code: StationCode): Fault {
   return new Fault('NOT_FOUND', { problem: `no station ${code}` });
@@ -85,7 +79,8 @@ export function stationRoutes(parts: StationParts): FastifyPluginAsyncZod {
     await app.register(listRoute(parts));
     await app.register(mapRoutes(parts));
     await app.register(detailRoute(parts));
-    await app.register(historyRoutes(parts));
+    await app.register(eventsRoute(parts));
+    await app.register(seriesRoute(parts));
   };
 }
 
@@ -101,7 +96,7 @@ function listRoute(parts: StationParts): FastifyPluginAsyncZod {
       .string()
       .regex(/^[0-9A-Z]{0,15}$/)
       .default(''),
-    limit: limit(200),
+    limit: z.coerce.number().int().min(1).max(ROWS_MAX).default(50),
   });
   function idsWith(status: (typeof STATION_STATUSES)[number], view: DirectoryView): number[] {
     const places = view.places.filter((place) => board.status(place) === status);
@@ -236,104 +231,6 @@ function detailRoute(parts: StationParts): FastifyPluginAsyncZod {
           software: row.software,
           today: { openings: row.openings ?? 0, denials: row.denials ?? 0 },
         };
-      },
-    });
-  };
-}
-
-/** `at.generation.seq` of the last line; opaque to clients. */
-const EventCursor = z.string().regex(/^\d{1,13}\.\d{1,9}\.\d{1,16}$/);
-function parseCursor(cursor: string): queries.EventPlace {
-  const [at = 0, generation = 0, seq = 0] = cursor.split('.').map(Number);
-  return { at, generation, seq };
-}
-
-function historyRoutes(parts: StationParts): FastifyPluginAsyncZod {
-  const { db, clock, access, telemetry } = parts;
-  async function idOf(path: string, code: StationCode): Promise<number> {
-    const id = await queries.findStationId(db, { path, code });
-    if (id === null) throw notFound(code);
-    return id;
-  }
-  return async (app) => {
-    app.route({
-      method: 'GET',
-      url: '/stations/:code/events',
-      schema: {
-        operationId: 'listEvents',
-        tags,
-        summary: 'What happened at a station, newest first; never names a person',
-        params: Code,
-        querystring: z.strictObject({ before: EventCursor.optional(), limit: limit(200) }),
-        response: { 200: EventPage },
-      },
-      async handler(request) {
-        const { before, limit } = request.query;
-        const { code } = request.params;
-        const { path } = access.actorOf(request);
-        await idOf(path, code);
-        const place = before === undefined ? null : parseCursor(before);
-        const rows = await queries.listEvents(
-          db,
-          { path, code },
-          { before: place, limit: limit + 1 },
-        );
-        const shown = rows.slice(0, limit);
-        const last = shown.at(-1);
-        return {
-          rows: shown.map(({ epoch, seq, at, received_at, body }) =>
-            eventLine(
-              {
-                station: code,
-                epoch: epoch ?? '',
-                seq: Number(seq),
-                at: at.getTime(),
-                received_at: received_at.getTime(),
-              },
-              body,
-            ),
-          ),
-          next:
-            rows.length > limit && last !== undefined
-              ? `${last.at.getTime()}.${last.generation}.${last.seq}`
-              : null,
-        };
-      },
-    });
-    app.route({
-      method: 'GET',
-      url: '/stations/:code/series',
-      schema: {
-        operationId: 'readSeries',
-        tags,
-        summary: 'A measurement over time, oldest first; gaps are gaps',
-        params: Code,
-        querystring: z
-          .strictObject({
-            measurement: z.enum(MEASUREMENT_NAMES as [MeasurementName, ...MeasurementName[]]),
-            from: QueryTime.optional(),
-            to: QueryTime.optional(),
-          })
-          .refine(({ from = 0, to = Number.MAX_SAFE_INTEGER }) => from < to, {
-            path: ['from'],
-            error: 'must be before `to`',
-          }),
-        response: { 200: Series },
-      },
-      async handler(request) {
-        const { code } = request.params;
-        const { measurement } = request.query;
-        const { to = clock.wall() } = request.query;
-        const { from = to - 86_400_000 } = request.query;
-        if (to - from > SERIES_SPAN_MAX_MS) {
-          throw new Fault('REQUEST_INVALID', {
-            field: 'querystring.from',
-            problem: 'more than 400 days',
-          });
-        }
-        const station_id = await idOf(access.actorOf(request).path, code);
-        const query = { station: code, station_id, measurement, from, to, points_max: POINTS_MAX };
-        return { measurement, points: await telemetry.series(query) };
       },
     });
   };

@@ -159,7 +159,7 @@ function typeFault(value: unknown, node: z.output<typeof Node>, at: string): str
     case 'object':
       return objectFault(value, node, at);
     default:
-      return `${at}: unknown type ${node.type}`;
+      return `${at}: unknown type ${String(node.type)}`;
   }
 }
 
