@@ -1,11 +1,13 @@
 /** Disk space kept in hand, so that an outbox on a full disk can still trim: deleting needs room in the journal too. */
 import { closeSync, existsSync, fsyncSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
-import type { Clock, MonoMs } from '@waystation/runtime/clock';
+import type { Clock } from '@waystation/runtime/clock';
 
 export interface Ballast {
   /** Gives the space back to the file system. */
   release(): void;
-  /** Takes it again, at most one try a minute: the disk may be full for days. */
+  /** Takes it again; false while the disk has no room for it. */
+  restore(): boolean;
+  /** The same when it is missing, at most one try a minute: the disk may be full for days. */
   keep(): void;
 }
 
@@ -30,21 +32,24 @@ function fill(path: string, bytes: number): boolean {
 
 /** A file of `bytes` beside the outbox. */
 export function createBallast(path: string, bytes: number, clock: Clock): Ballast {
-  let tried_at: MonoMs | null = null;
+  let tried_at = clock.mono();
   let held = fill(path, bytes);
+  const restore = () => {
+    tried_at = clock.mono();
+    held = fill(path, bytes);
+    return held;
+  };
   return {
     release() {
       rmSync(path, { force: true });
       held = false;
-      tried_at = clock.mono();
     },
+    restore,
     keep() {
-      if (held || (tried_at !== null && clock.mono() - tried_at < RETRY_MS)) return;
-      tried_at = clock.mono();
-      held = fill(path, bytes);
+      if (!held && clock.mono() - tried_at >= RETRY_MS) restore();
     },
   };
 }
 
 /** For an outbox in memory. */
-export const noBallast: Ballast = { release: () => {}, keep: () => {} };
+export const noBallast: Ballast = { release: () => {}, restore: () => true, keep: () => {} };

@@ -7,8 +7,8 @@ import type { EventRecord, SampleRecord } from '@waystation/protocol/records';
 import type { StationCode } from '@waystation/protocol/station-code';
 import { STREAMS, type Stream } from '@waystation/protocol/topics';
 import type { Ack } from '@waystation/protocol/uplink';
-import type { Clock, Timer } from '@waystation/runtime/clock';
-import { Fault } from '@waystation/runtime/fault';
+import type { Clock, MonoMs, Timer } from '@waystation/runtime/clock';
+import { Fault, isFault } from '@waystation/runtime/fault';
 import type { Outbox } from '../ports.ts';
 import type { Stamp } from '../time/stamp.ts';
 import type { Ballast } from './ballast.ts';
@@ -17,7 +17,7 @@ import { beginLanes, epochId, renewLanes, type Lanes } from './lanes.ts';
 import { DamagedRow, troubleOf, type OutboxFile } from './outbox-file.ts';
 import type { OutboxCounters, OutboxStore, OutboxStoreOptions } from './outbox-store.ts';
 import { readMessage } from './reading.ts';
-import { reclaimStep } from './reclaiming.ts';
+import { reclaim } from './reclaiming.ts';
 import { openSalvage, type Salvage } from './salvage.ts';
 import {
   createStation,
@@ -28,9 +28,9 @@ import {
 } from './station-log.ts';
 
 const SAMPLE_GROUP = { records: 20, after_ms: 5_000 };
-/** Space is reclaimed down to this part of the budget, so many steps a commit. */
+/** Space is reclaimed down to this part of the budget. */
 const RECLAIM_TO = 0.95;
-const RECLAIM_STEPS = 32;
+const NO_ROOM_RETRY_MS = 60_000;
 
 /** A file, and the name of the damaged one it replaces. */
 export interface Opened {
@@ -68,6 +68,8 @@ export class OutboxEngine implements OutboxStore {
   #group_timer: Timer | null = null;
   #lazy_timer: Timer | null = null;
   #over_budget = false;
+  /** When making room last made none: not tried again at every event. */
+  #no_room_at: MonoMs | null = null;
   #closed = false;
 
   constructor(
@@ -251,7 +253,7 @@ export class OutboxEngine implements OutboxStore {
       stations.forEach((station, index) => this.#announce(station, grown[index] ?? []));
       return null;
     } catch (error) {
-      if (!(error instanceof Fault)) throw error;
+      if (!isFault(error)) throw error;
       this.#refused(stations, error);
       return error;
     }
@@ -289,7 +291,7 @@ export class OutboxEngine implements OutboxStore {
         ),
       );
     } catch (error) {
-      if (!(error instanceof Fault)) throw error;
+      if (!isFault(error)) throw error;
       return; // the disk is full, as was told; the cloud's next answer brings us here again
     }
     for (const stream of streams) station.unsaved_acks.delete(stream);
@@ -299,21 +301,36 @@ export class OutboxEngine implements OutboxStore {
     this.#announce(station, streams);
   }
 
-  /** Once more after damage was set aside or space was made. Throws Fault OUTBOX_FULL when the disk still refuses. */
+  /** Again after damage was set aside, or after room was made. Throws Fault OUTBOX_FULL when the disk still refuses. */
   #run<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      if (isDamage(error)) this.#replaceFile(error);
-      else if (troubleOf(error) === 'refused') this.#makeRoom();
-      else throw error;
+    for (const remedy of [() => this.#checkpoint(), () => this.#makeRoom()]) {
+      try {
+        return work();
+      } catch (error) {
+        if (isDamage(error)) this.#replaceFile(error);
+        else if (troubleOf(error) !== 'refused') throw error;
+        else if (!remedy()) throw this.#full(error);
+      }
     }
     try {
       return work();
     } catch (error) {
-      if (troubleOf(error) !== 'refused') throw error;
-      throw new Fault('OUTBOX_FULL', { used_bytes: this.#file.usedBytes() }, error);
+      throw troubleOf(error) === 'refused' ? this.#full(error) : error;
     }
+  }
+
+  /** The log's room is the cheapest to give back: everything in it has a place in the file already. */
+  #checkpoint(): boolean {
+    try {
+      this.#file.checkpoint();
+    } catch (error) {
+      if (troubleOf(error) !== 'refused') throw error; // else: making room comes next
+    }
+    return true;
+  }
+
+  #full(cause: unknown): Fault {
+    return new Fault('OUTBOX_FULL', { used_bytes: this.#file.usedBytes() }, cause);
   }
 
   #replaceFile(damage: Error): void {
@@ -327,50 +344,50 @@ export class OutboxEngine implements OutboxStore {
     }
   }
 
-  /** The disk is full: gives up the ballast, and with that room trims what is acknowledged and drops the oldest samples. */
-  #makeRoom(): void {
+  /**
+   * The disk is full: gives up the ballast, and in that room trims what is acknowledged and drops the oldest samples.
+   * True when the ballast is back: it is for trimming, and a new event that ate it would leave no way out.
+   */
+  #makeRoom(): boolean {
+    const acknowledged = [...this.#stations.values()].some(
+      ({ unsaved_acks }) => unsaved_acks.size > 0,
+    );
+    const now = this.#clock.mono();
+    if (!acknowledged && this.#no_room_at !== null && now - this.#no_room_at < NO_ROOM_RETRY_MS)
+      return false;
+    let gave_way = false;
     this.#ballast.release();
     try {
       this.#file.transaction(() => {
         for (const station of this.#stations.values()) writeAcks(this.#file, station);
       });
-      this.#reclaim(this.#file.usedBytes() * RECLAIM_TO);
+      gave_way = this.#reclaim(this.#file.usedBytes() * RECLAIM_TO);
       this.#file.checkpoint();
     } catch (error) {
-      if (troubleOf(error) !== 'refused') throw error; // else: not even room to trim, and the caller's second try says so
+      if (troubleOf(error) !== 'refused') throw error; // else: somebody took even the ballast's room
     }
+    const held = this.#ballast.restore();
+    this.#no_room_at = held && (acknowledged || gave_way) ? null : now;
+    return held;
   }
 
   #reclaimIfOver(): void {
     const over = this.#file.usedBytes() > this.#options.disk_budget_bytes;
-    if (over !== this.#over_budget)
-      this.#options.log(
-        over ? 'warn' : 'info',
-        over ? 'outbox.over_budget' : 'outbox.within_budget',
-      );
+    const event = over ? 'outbox.over_budget' : 'outbox.within_budget';
+    if (over !== this.#over_budget) this.#options.log(over ? 'warn' : 'info', event);
     this.#over_budget = over;
-    if (over) this.#run(() => this.#reclaim(this.#options.disk_budget_bytes * RECLAIM_TO));
+    if (!over) return;
+    try {
+      this.#run(() => this.#reclaim(this.#options.disk_budget_bytes * RECLAIM_TO));
+    } catch (error) {
+      if (!isFault(error)) throw error; // else: the next commit meets the full disk and tells
+    }
   }
 
-  #reclaim(target_bytes: number): void {
-    for (
-      let steps = 0;
-      steps < RECLAIM_STEPS && this.#file.usedBytes() > target_bytes;
-      steps += 1
-    ) {
-      const longest = this.#stations.size > 1 ? this.#file.longestSampleStation() : null;
-      const station =
-        longest === null
-          ? [...this.#stations.values()][0]
-          : this.#stations.get(longest as StationCode);
-      if (!station) return;
-      const { lanes, thin_from } = station;
-      const step = () => reclaimStep(this.#file, lanes.sample, thin_from);
-      const { thinned, dropped, ...next } = this.#file.transaction(step);
-      station.thin_from = next.thin_from;
-      this.#counters.samples_thinned += thinned;
-      this.#counters.samples_dropped += dropped;
-      if (thinned + dropped === 0) return;
-    }
+  #reclaim(target_bytes: number): boolean {
+    const { thinned, dropped } = reclaim(this.#file, this.#stations, target_bytes);
+    this.#counters.samples_thinned += thinned;
+    this.#counters.samples_dropped += dropped;
+    return thinned + dropped > 0;
   }
 }

@@ -71,7 +71,9 @@ function configure(db: DatabaseSync, size_limit_bytes: number): void {
   db.exec(
     'PRAGMA page_size=1024; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL',
   );
-  db.exec('PRAGMA journal_size_limit=1048576; PRAGMA cache_size=-512; PRAGMA busy_timeout=2000');
+  db.exec(
+    'PRAGMA journal_size_limit=262144; PRAGMA wal_autocheckpoint=256; PRAGMA cache_size=-512; PRAGMA busy_timeout=2000',
+  );
   db.exec(`PRAGMA max_page_count=${Math.max(256, Math.ceil(size_limit_bytes / 1024))}`);
 }
 

@@ -46,7 +46,8 @@ export interface OutboxStore {
   close(): void;
 }
 
-const BALLAST_BYTES = 256 * 1024;
+/** More than the write-ahead log grows to before it is checkpointed. */
+const BALLAST_BYTES = 512 * 1024;
 
 /** Opens or creates `path`; a damaged file is set aside. Throws Fault DATABASE_LOCKED or OUTBOX_FULL. */
 export function openOutboxStore(options: OutboxStoreOptions): OutboxStore {

@@ -2,9 +2,10 @@
 import type { SampleRecord } from '@waystation/protocol/records';
 import type { Lane, OutboxFile } from './outbox-file.ts';
 import { parseBody } from './reading.ts';
+import type { Station } from './station-log.ts';
 import { drop, thin, type Replacement, type StoredSample } from './thinning.ts';
 
-export interface Reclaimed {
+interface Step {
   thinned: number;
   dropped: number;
   /** Everything before this number is as thin as it may get: the next step begins here. */
@@ -15,6 +16,7 @@ export interface Reclaimed {
 const KEPT_WHOLE = 256;
 const THIN_ROWS = 512;
 const DROP_ROWS = 64;
+const STEPS_MAX = 32;
 
 function storedFrom(file: OutboxFile, lane: Lane, seq: number, limit: number): StoredSample[] {
   const rows = file.rowsFrom(lane.id, seq, limit);
@@ -31,7 +33,7 @@ function replace(file: OutboxFile, lane: Lane, { from_seq, to_seq, by }: Replace
 }
 
 /** Thins the first stretch that can still be thinned. */
-function thinStep(file: OutboxFile, lane: Lane, thin_from: number): Reclaimed {
+function thinStep(file: OutboxFile, lane: Lane, thin_from: number): Step {
   const end = lane.head - KEPT_WHOLE;
   let seq = Math.max(thin_from, lane.acked + 1);
   while (seq <= end) {
@@ -62,8 +64,29 @@ function dropStep(file: OutboxFile, lane: Lane): number {
   return run.length - 1;
 }
 
-/** Inside a transaction. One step; nothing thinned and nothing dropped when nothing is left that may give way. */
-export function reclaimStep(file: OutboxFile, lane: Lane, thin_from: number): Reclaimed {
-  const thinned = thinStep(file, lane, thin_from);
-  return thinned.thinned > 0 ? thinned : { ...thinned, dropped: dropStep(file, lane) };
+/**
+ * Steps until the file uses `target_bytes` or nothing is left that may give way; each a transaction. The station with
+ * the most samples goes first. A limited number of steps at a time, so that the door need not wait for a large budget.
+ */
+export function reclaim(
+  file: OutboxFile,
+  stations: ReadonlyMap<string, Station>,
+  target_bytes: number,
+): { thinned: number; dropped: number } {
+  const sum = { thinned: 0, dropped: 0 };
+  for (let steps = 0; steps < STEPS_MAX && file.usedBytes() > target_bytes; steps += 1) {
+    const longest = stations.size > 1 ? file.longestSampleStation() : null;
+    const station = longest === null ? [...stations.values()][0] : stations.get(longest);
+    if (!station) break;
+    const lane = station.lanes.sample;
+    const step = file.transaction(() => {
+      const thinned = thinStep(file, lane, station.thin_from);
+      return thinned.thinned > 0 ? thinned : { ...thinned, dropped: dropStep(file, lane) };
+    });
+    station.thin_from = step.thin_from;
+    sum.thinned += step.thinned;
+    sum.dropped += step.dropped;
+    if (step.thinned + step.dropped === 0) break;
+  }
+  return sum;
 }

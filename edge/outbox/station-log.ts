@@ -27,7 +27,7 @@ export interface Station {
   /** Samples that memory could not hold while the disk refused. */
   lost: Gap | null;
   listeners: Set<(stream: Stream) => void>;
-  /** See `Reclaimed`. */
+  /** Samples before this number are as thin as they may get. */
   thin_from: number;
 }
 
