@@ -218,11 +218,10 @@ describe.each(['PGlite', 'PostgreSQL'])('ingest on %s', (name) => {
     await world.send(station.frame('event', 5, 1));
     station.sample(reportSample(NOW - 2_000, 9));
     await world.send(station.frame('sample', 3, 1));
-    expect(await state()).toMatchObject({
-      portal: 'secured',
-      inputs: { tamper: true },
-      values: {},
-    });
+    const after = await state();
+    expect(after).toMatchObject({ portal: 'secured' });
+    expect(after?.['inputs']).toEqual({ tamper: true });
+    expect(after?.['values']).toEqual({});
   });
 
   it('never lets a clock in the future hold the state', async () => {
@@ -442,11 +441,9 @@ describe('two clouds on one PostgreSQL', () => {
         station.beginEpoch(String(round).padStart(12, '0'));
         for (let n = 0; n < 3; n += 1) station.sample(reportSample(NOW + round * 10 + n, 20));
       }
-      await Promise.all(
-        [3, 1].map((length, index) =>
-          worlds[index]?.send(...stations.map((station) => station.frame('sample', 1, length))),
-        ),
-      );
+      const frames = (count: number) =>
+        stations.map((station) => station.frame('sample', 1, count));
+      await Promise.all(worlds.map((world, index) => world.send(...frames(index === 0 ? 3 : 1))));
     }
     const short = await first.pool.query(
       `select 1 from stream_cursor where epoch like '0%' and through <> 3`,
