@@ -19,6 +19,7 @@ import { Fault } from '@waystation/runtime/fault';
 import type { Log } from '@waystation/runtime/log';
 import { signStationToken } from '@waystation/runtime/station-token';
 import { readText, type FleetConfig } from './config.ts';
+import { beginFirstOutboxes } from './first-outboxes.ts';
 import { shareTable } from './shared-table.ts';
 
 /** One commit for everything that happens within this time: a province writes 200 records a second. */
@@ -42,11 +43,15 @@ export interface CommonParts {
   close(): void;
 }
 
-/** Throws Fault CONFIG_UNREADABLE, CONFIG_INVALID, CARD_KEY_INVALID, DATABASE_LOCKED or OUTBOX_FULL. */
+/**
+ * `chance` must not be seeded: an epoch that comes twice would look like a history rewritten.
+ * Throws Fault CONFIG_UNREADABLE, CONFIG_INVALID, CARD_KEY_INVALID, DATABASE_LOCKED or OUTBOX_FULL.
+ */
 export function openCommonParts(
   config: FleetConfig,
+  codes: readonly StationCode[],
   clock: Clock,
-  random: () => number,
+  chance: () => number,
   log: Log,
 ): CommonParts {
   const { data_dir, gateway } = config;
@@ -54,17 +59,20 @@ export function openCommonParts(
   const roots = readRootKeys(config.root_keys_file);
   const token_key = readTokenKey(config.token_key_file);
   const ca = gateway.ca_file === undefined ? undefined : readFileSync(gateway.ca_file);
+  const path = join(data_dir, 'outbox.db');
+  const boot = readBoot(chance);
+  const boot_mono_ms = sinceBoot(clock.mono());
+  const first_stamp = createStamp(clock, boot, { quality: () => 'synced' }, boot_mono_ms);
+  beginFirstOutboxes(path, DISK_BUDGET_BYTES, codes, first_stamp, chance);
   const store = openOutboxStore({
-    path: join(data_dir, 'outbox.db'),
+    path,
     clock,
-    random,
+    random: chance,
     commit: { grouped_ms: GROUP_MS },
     disk_budget_bytes: DISK_BUDGET_BYTES,
     log,
   });
   const time_table = store.table('time', { rows: 8 });
-  const boot = readBoot(random);
-  const boot_mono_ms = sinceBoot(clock.mono());
   const source = hostClock({
     clock,
     discipline: trustedHost,

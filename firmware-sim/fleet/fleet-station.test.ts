@@ -53,6 +53,7 @@ async function startStation(code: StationCode, poll_interval_ms: number) {
     transport: offline,
     clock,
     random,
+    chance: random,
     log: silentLog,
   });
   station.agent.start();

@@ -80,7 +80,10 @@ export function createFleetStation(parts: {
   >;
   transport: UplinkTransport;
   clock: Clock;
+  /** Seeded: the hardware and its visitors. */
   random: () => number;
+  /** Not seeded: the agent's sessions and jitter. */
+  chance: () => number;
   log: Log;
 }): FleetStation {
   const { code, config, common, clock, random, log } = parts;
@@ -99,7 +102,7 @@ export function createFleetStation(parts: {
     io: stationIo({
       line: field_bus,
       clock,
-      random,
+      random: parts.chance,
       log,
       baud: BAUD,
       release_ms: timing.settings.door.portal.release_ms,
@@ -120,7 +123,7 @@ export function createFleetStation(parts: {
     clock,
     stamp,
     watchClock: common.watchClock,
-    random,
+    random: parts.chance,
     log,
     software: SOFTWARE,
   });

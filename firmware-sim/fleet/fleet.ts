@@ -78,13 +78,21 @@ async function sayGoodbye(stations: readonly FleetStation[], clock: Clock): Prom
   await Promise.all(said);
 }
 
-/** Throws what `openCommonParts` and `readCardHolders` throw. */
-export function createFleet(config: FleetConfig, clock: Clock, log: Log): Fleet {
+/**
+ * The world is seeded by the configuration; `chance` is for what must never come twice (epochs, sessions, jitter).
+ * Throws what `openCommonParts` and `readCardHolders` throw.
+ */
+export function createFleet(
+  config: FleetConfig,
+  clock: Clock,
+  chance: () => number,
+  log: Log,
+): Fleet {
   const random = prng(config.seed);
   const codes = stationsOf(config);
   const holders: CardHolders | null =
     config.cards_file === undefined ? null : readCardHolders(config.cards_file, random);
-  const common = openCommonParts(config, clock, random, log);
+  const common = openCommonParts(config, codes, clock, chance, log);
   const ending = new AbortController();
   const gate = connectGate(clock, config.connect_per_s, ending.signal);
   const start_gate = connectGate(clock, config.connect_per_s, ending.signal);
@@ -113,6 +121,7 @@ export function createFleet(config: FleetConfig, clock: Clock, log: Log): Fleet 
       transport: gatedTransport(transport, gate),
       clock,
       random: own_random,
+      chance,
       log: station_log,
     });
     stations.push(station);

@@ -50,7 +50,7 @@ function tellProgress(fleet: Fleet, log: Log, ready_facts: { control: string }) 
 
 async function run(config: FleetConfig): Promise<void> {
   const log = jsonLog(clock, 'fleet', config.log_level, print);
-  const fleet = createFleet(config, clock, log);
+  const fleet = createFleet(config, clock, Math.random, log);
   const control = await openControlSocket(
     join(config.data_dir, 'simulator.sock'),
     fleet.hardware,
