@@ -71,7 +71,7 @@ describe('commands', () => {
         mode: 'lockdown',
         id: 'order-0002',
         nonce: 'aaaaaaaaaaaaaaaa',
-      } as Partial<Order>),
+      }),
     );
     expect(station.agent.door.view().mode).toBe('lockdown');
     expect(await give(station, order(station))).toEqual([

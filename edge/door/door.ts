@@ -119,14 +119,14 @@ export class Door {
     const before = this.#inputs;
     this.#inputs = inputs;
     if (before !== null && this.#portal.contacts !== null && sameContacts(before, inputs)) return;
-    this.#step({ i: 'contacts', contacts: contactsOf(inputs) });
+    void this.#step({ i: 'contacts', contacts: contactsOf(inputs) });
   }
 
   controller(online: boolean): void {
     this.#controller_online = online;
     if (online) return;
     this.#inputs = null;
-    this.#step({ i: 'busLost' });
+    void this.#step({ i: 'busLost' });
   }
 
   /** A line of the reader. `at`: when its last byte came. The answer goes back to the reader. */
@@ -177,7 +177,7 @@ export class Door {
         kept.put('mode', before);
         throw error;
       }
-      this.#step({ i: 'mode', mode });
+      void this.#step({ i: 'mode', mode });
       return () => undefined;
     });
   }
@@ -315,7 +315,7 @@ export class Door {
     );
     // A newer command has overtaken this one: its result says nothing about the lock any more.
     if (number === this.#commands)
-      this.#step({ i: done ? 'commandDone' : 'commandFailed', command });
+      void this.#step({ i: done ? 'commandDone' : 'commandFailed', command });
     return done;
   }
 

@@ -54,30 +54,25 @@ export type PortalInput =
   | { i: 'commandFailed'; command: LockCommand }
   | { i: 'tick' };
 
-export const PORTAL_CAUSES = [
-  ...([
-    'grant',
-    'egress',
-    'smoke',
-    'freeAccess',
-    'opened',
-    'allowed',
-    'foundOpen',
-    'forced',
-    'heldOpen',
-    'closed',
-    'relocked',
-  ] as const),
-  ...([
-    'found',
-    'repaired',
-    'busLost',
-    'lockStuckEngaged',
-    'lockStuckReleased',
-    'lockNoAnswer',
-  ] as const),
-] as const;
-export type PortalCause = (typeof PORTAL_CAUSES)[number];
+/** Why the state changed, in the order of a door's day. */
+export type PortalCause =
+  | 'grant'
+  | 'egress'
+  | 'smoke'
+  | 'freeAccess'
+  | 'opened'
+  | 'allowed'
+  | 'foundOpen'
+  | 'forced'
+  | 'heldOpen'
+  | 'closed'
+  | 'relocked'
+  | 'found'
+  | 'repaired'
+  | 'busLost'
+  | 'lockStuckEngaged'
+  | 'lockStuckReleased'
+  | 'lockNoAnswer';
 
 export type PortalEffect =
   | { e: 'release' }
