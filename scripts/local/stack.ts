@@ -20,6 +20,12 @@ export interface StackOptions {
   /** An external broker; the gateway becomes its client and stations connect there. */
   broker?: { url: string; username: string; password_file: string };
   console_dir?: string;
+  /** How often simulated stations report and look at their contacts, and how busy they are; as in the fleet's configuration. */
+  fleet_pace?: {
+    report_interval_ms: number;
+    poll_interval_ms: number;
+    events_per_station_day: number;
+  };
   wall_clock: () => number;
   /** Told of each step: a person waits at the terminal. */
   progress: (text: string) => void;
@@ -38,6 +44,13 @@ export interface Stack {
 }
 
 export type StackPart = 'cloud' | 'gateway' | 'demo-hardware' | 'demo-edge' | 'fleet';
+
+/** Lively enough to look at. */
+const FLEET_PACE = {
+  report_interval_ms: 15_000,
+  poll_interval_ms: 1_000,
+  events_per_station_day: 600,
+};
 
 export function demoDirectory(data_dir: string): string {
   return join(data_dir, 'demo');
@@ -108,9 +121,7 @@ function fleetConfig(options: StackOptions, keys: LocalKeys) {
     gateway: { url: stationGatewayUrl(options) },
     token_key_file: keys.station_token_private_file,
     root_keys_file: keys.root_keys_file,
-    report_interval_ms: 15_000,
-    poll_interval_ms: 1_000,
-    events_per_station_day: 600,
+    ...(options.fleet_pace ?? FLEET_PACE),
     connect_per_s: 100,
     seed: options.seed,
     log_level: 'info',
