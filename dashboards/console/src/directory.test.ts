@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { STATION_STATUSES, type StationIndex } from '@waystation/protocol/api';
-import { filterStations } from './directory.ts';
+import { countStations, filterStations } from './directory.ts';
 import { STATUSES } from './status.ts';
 
 const index: StationIndex = {
@@ -30,4 +30,9 @@ test('filters by name, code, place, kind and status, together', () => {
   expect(filterStations(index, states, { ...none, kind: 'M' })).toEqual([2]);
   expect(filterStations(index, states, { ...none, status: 'open' })).toEqual([0]);
   expect(filterStations(index, states, { ...none, status: 'open', kind: 'M' })).toEqual([]);
+});
+
+test('counts by status what the other filters leave', () => {
+  expect(countStations(index, states, none)).toEqual([0, 1, 0, 0, 1, 1]);
+  expect(countStations(index, states, { ...none, place: '3701' })).toEqual([0, 1, 0, 0, 0, 1]);
 });

@@ -1,18 +1,20 @@
 /** The console's entry: theme, language, queries, routes. */
-import '@mantine/core/styles.css';
+import './mantine.css';
 import './console.css';
 import { createTheme, MantineProvider } from '@mantine/core';
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { QueryCache, QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { createRootRoute, createRoute, createRouter, RouterProvider } from '@tanstack/react-router';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
+import { ApiError } from './api.ts';
 import { LanguageProvider } from './language/language.tsx';
+import { Gone } from './pages/gone.tsx';
 import { Overview, type OverviewSearch } from './pages/overview.tsx';
 import { Station } from './pages/station.tsx';
 import { Shell } from './shell.tsx';
 import { STATUSES } from './status.ts';
 
-const root = createRootRoute({ component: Shell });
+const root = createRootRoute({ component: Shell, notFoundComponent: Gone });
 
 /** Whatever stands in the address, only known filters come in. */
 function readSearch(raw: Record<string, unknown>): OverviewSearch {
@@ -55,8 +57,22 @@ const theme = createTheme({
   fontFamily:
     'system-ui, "PingFang SC", "HarmonyOS Sans SC", "MiSans", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif',
 });
-const queries = new QueryClient({
-  defaultOptions: { queries: { retry: 1, refetchOnWindowFocus: true, staleTime: 5_000 } },
+const queries: QueryClient = new QueryClient({
+  // The session has ended: whoever notices first, the shell asks for a new sign-in.
+  queryCache: new QueryCache({
+    onError(error, query) {
+      if (error instanceof ApiError && error.status === 401 && query.queryKey[0] !== 'session')
+        void queries.invalidateQueries({ queryKey: ['session'] });
+    },
+  }),
+  defaultOptions: {
+    queries: {
+      // What the service answered it will answer again; only a lost line is tried once more.
+      retry: (count, error) => count < 1 && error instanceof ApiError && error.status === 0,
+      refetchOnWindowFocus: true,
+      staleTime: 5_000,
+    },
+  },
 });
 
 const element = document.getElementById('root');

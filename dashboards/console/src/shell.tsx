@@ -11,8 +11,9 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, Outlet } from '@tanstack/react-router';
 import { api, ApiError } from './api.ts';
 import { useLanguage } from './language/language.tsx';
-import { LiveProvider } from './live/live.tsx';
+import { LiveProvider, useLive } from './live/live.tsx';
 import { Failure } from './parts/failure.tsx';
+import { KeyHelp } from './parts/key-help.tsx';
 import { LiveBadge } from './parts/live-badge.tsx';
 import { SignIn } from './pages/sign-in.tsx';
 
@@ -31,6 +32,36 @@ function SchemeButton() {
     >
       {other === 'dark' ? <IconMoon size={18} /> : <IconSun size={18} />}
     </ActionIcon>
+  );
+}
+
+/** The demo's visitor has nothing to sign out of. */
+const VISITOR = 'visitor';
+
+function SignOut() {
+  const { text } = useLanguage();
+  const queries = useQueryClient();
+  return (
+    <Button
+      variant="subtle"
+      color="gray"
+      size="compact-md"
+      onClick={() => void api.signOut().then(() => queries.resetQueries())}
+    >
+      {text.sign_out}
+    </Button>
+  );
+}
+
+/** The service was renewed while this page stood open: its words may not fit any more. */
+function NewVersion({ known }: { known: string }) {
+  const { text } = useLanguage();
+  const { service } = useLive();
+  if (service === null || service === known) return null;
+  return (
+    <Button size="compact-sm" onClick={() => window.location.reload()}>
+      {text.new_version}
+    </Button>
   );
 }
 
@@ -61,9 +92,18 @@ export function Shell() {
           {text.product}
         </Link>
         <LiveBadge />
+        <NewVersion known={session.data.version} />
         <span className="shell-space" />
         <span className="shell-who">{session.data.organisation_name}</span>
-        <Button variant="subtle" color="gray" size="compact-md" onClick={toggle}>
+        {session.data.account !== VISITOR && <SignOut />}
+        <KeyHelp />
+        <Button
+          variant="subtle"
+          color="gray"
+          size="compact-md"
+          lang={text.language_other_tag}
+          onClick={toggle}
+        >
           {text.language_other}
         </Button>
         <SchemeButton />

@@ -1,5 +1,5 @@
 /** The language in force, kept in the browser; numbers, times and ages as that language writes them. */
-import { createContext, use, useMemo, useState, type ReactNode } from 'react';
+import { createContext, use, useEffect, useMemo, useState, type ReactNode } from 'react';
 import { en } from './en.ts';
 import { zh, type Dictionary } from './zh.ts';
 
@@ -56,11 +56,13 @@ export function LanguageProvider({ children }: { children: ReactNode }) {
       language(code, () => {
         const other = code === 'zh' ? 'en' : 'zh';
         localStorage.setItem(KEY, other);
-        document.documentElement.lang = other === 'zh' ? 'zh-CN' : 'en';
         setCode(other);
       }),
     [code],
   );
+  useEffect(() => {
+    document.documentElement.lang = code === 'zh' ? 'zh-CN' : 'en';
+  }, [code]);
   return <LanguageContext value={value}>{children}</LanguageContext>;
 }
 

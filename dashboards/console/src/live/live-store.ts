@@ -12,6 +12,8 @@ export interface LiveView {
   readonly line: Line;
   /** Server time (ms) of the newest sign of life; null before the first. */
   readonly heard_at: number | null;
+  /** The server's clock minus ours, as last heard. */
+  readonly skew_ms: number;
   /** Version of the station index that `states` belongs to; null before the first. */
   readonly version: string | null;
   /** Version of the service that speaks; null before its first hello. */
@@ -53,7 +55,7 @@ export interface LivePorts {
   /** Tells at once when the page begins hidden. */
   onVisible(listener: (visible: boolean) => void): () => void;
   online(): boolean;
-  /** Monotonic or wall, ms; compared with itself only. */
+  /** Wall time, ms. */
   now(): number;
   /** 0..1, so that a thousand consoles do not come back in the same instant. */
   random(): number;
@@ -83,6 +85,7 @@ class Store implements LiveStore {
   #view: LiveView = {
     line: 'connecting',
     heard_at: null,
+    skew_ms: 0,
     version: null,
     service: null,
     states: new Uint8Array(0),
@@ -260,7 +263,9 @@ class Store implements LiveStore {
     if (id > 0) this.#sequence = id;
     this.#alive();
     const said: Partial<LiveView> = {
-      ...('server_at' in message ? { heard_at: message.server_at } : {}),
+      ...('server_at' in message
+        ? { heard_at: message.server_at, skew_ms: message.server_at - this.#ports.now() }
+        : {}),
       ...(message.type === 'hello' ? { service: message.version } : {}),
       ...(message.type === 'states' ? { counts: this.#apply(id, message.changes) } : {}),
     };

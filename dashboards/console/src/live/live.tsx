@@ -49,6 +49,17 @@ export function useLive(): LiveView {
   return useSyncExternalStore(store.subscribe, store.view);
 }
 
+/** The server's time (ms) by the half minute, as far as it was heard: ages must not follow a wrong clock in the office. */
+export function useNow(): number {
+  const { skew_ms } = useLive();
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 30_000);
+    return () => clearInterval(timer);
+  }, []);
+  return now + skew_ms;
+}
+
 /** Calls `listener` for every live message while mounted; keep it stable. */
 export function useLiveMessages(listener: (message: LiveMessage) => void): void {
   const store = useStore();

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
 import type { StationIndex, StationStatus } from '@waystation/protocol/api';
 import { useLanguage } from '../language/language.tsx';
 import { STATUSES } from '../status.ts';
-import borders from './borders.topo.json';
+import { BORDERS } from './districts.ts';
 import { StationMap, type MapColours } from './station-map.ts';
 
 const COLOURS: Readonly<Record<'light' | 'dark', MapColours>> = {
@@ -13,7 +13,8 @@ const COLOURS: Readonly<Record<'light' | 'dark', MapColours>> = {
     scheme: 'light',
     background: '#eef2f5',
     land: '#ffffff',
-    border: '#ced4da',
+    aside: '#f4f6f8',
+    border: '#dee2e6',
     city_border: '#868e96',
     label: '#343a40',
     halo: '#ffffff',
@@ -22,6 +23,7 @@ const COLOURS: Readonly<Record<'light' | 'dark', MapColours>> = {
     scheme: 'dark',
     background: '#141517',
     land: '#25262b',
+    aside: '#1a1b1e',
     border: '#373a40',
     city_border: '#5c5f66',
     label: '#e9ecef',
@@ -68,7 +70,7 @@ export function ProvinceMap({
 
   useEffect(() => {
     if (!canvas.current || !box.current) return;
-    const made = new StationMap(canvas.current, borders, {
+    const made = new StationMap(canvas.current, BORDERS, {
       select: (at) => {
         if (at >= 0) select.current(at);
       },

@@ -7,9 +7,9 @@ import { select } from 'd3-selection';
 import { zoom, zoomIdentity, type D3ZoomEvent, type ZoomTransform } from 'd3-zoom';
 import KDBush from 'kdbush';
 import { feature } from 'topojson-client';
-import type { GeometryCollection, Topology } from 'topojson-specification';
 import type { Feature, GeoJsonProperties, Geometry, Polygon, MultiPolygon } from 'geojson';
 import { STATUSES, STATUS_LOOKS } from '../status.ts';
+import type { Borders } from './districts.ts';
 import type { StationStatus } from '@waystation/protocol/api';
 
 export interface MapStations {
@@ -20,6 +20,8 @@ export interface MapStations {
 export interface MapColours {
   background: string;
   land: string;
+  /** Land outside the chosen city. */
+  aside: string;
   border: string;
   city_border: string;
   label: string;
@@ -27,25 +29,32 @@ export interface MapColours {
   scheme: 'light' | 'dark';
 }
 
-interface Place {
+interface Label {
   name: string;
-  adcode: string;
-  city: string;
   path: Path2D;
   centre: [number, number];
+}
+
+interface Place extends Label {
+  adcode: string;
+  city: string;
   bounds: [[number, number], [number, number]];
 }
 
 /** A tap may miss by this much: a mouse is finer than a thumb. */
 const REACH_PX = { mouse: 8, touch: 22 } as const;
+/** Seen from afar. What nobody has heard of is dust; what needs somebody is the largest. */
+const SIZE_PX: Readonly<Record<StationStatus, number>> = {
+  unknown: 1.2,
+  closed: 3,
+  open: 4,
+  inUse: 4,
+  offline: 5,
+  alarm: 6,
+};
 const LABELS_FROM_SCALE = 2.5;
 const STATES_FROM_SCALE = 5;
 const SCALE_MAX = 60;
-
-type BordersTopology = Topology<{
-  counties: GeometryCollection<{ name: string; city: string; adcode: string }>;
-  cities: GeometryCollection<{ city: string }>;
-}>;
 
 /** d3-geo wants clockwise outer rings; a polygon the wrong way round covers the rest of the globe. */
 function wound<P extends GeoJsonProperties>(one: Feature<Geometry, P>): Feature<Geometry, P> {
@@ -76,10 +85,10 @@ function wound<P extends GeoJsonProperties>(one: Feature<Geometry, P>): Feature<
 export class StationMap {
   readonly #canvas: HTMLCanvasElement;
   readonly #context: CanvasRenderingContext2D;
-  readonly #topology: BordersTopology;
+  readonly #topology: Borders;
   #projection: GeoProjection = geoMercator();
   #counties: Place[] = [];
-  #cities: Path2D[] = [];
+  #cities: Label[] = [];
   #stations: MapStations = { longitude: [], latitude: [] };
   #x = new Float32Array(0);
   #y = new Float32Array(0);
@@ -101,14 +110,14 @@ export class StationMap {
 
   constructor(
     canvas: HTMLCanvasElement,
-    topology: unknown,
+    topology: Borders,
     on: { select(index: number): void; hover(index: number): void },
   ) {
     const context = canvas.getContext('2d');
     if (!context) throw new Error('this browser draws no canvas');
     this.#canvas = canvas;
     this.#context = context;
-    this.#topology = topology as BordersTopology;
+    this.#topology = topology;
     this.#zoom
       .scaleExtent([1, SCALE_MAX])
       .on('start', () => (this.#moving = true))
@@ -125,8 +134,10 @@ export class StationMap {
       on.select(this.#nearest(event.offsetX, event.offsetY, REACH_PX.touch)),
     );
     canvas.addEventListener('pointermove', (event) => {
-      if (event.pointerType === 'mouse' && event.buttons === 0)
-        on.hover(this.#nearest(event.offsetX, event.offsetY, REACH_PX.mouse));
+      if (event.pointerType !== 'mouse' || event.buttons !== 0) return;
+      const at = this.#nearest(event.offsetX, event.offsetY, REACH_PX.mouse);
+      canvas.style.cursor = at < 0 ? '' : 'pointer';
+      on.hover(at);
     });
     canvas.addEventListener('pointerleave', () => on.hover(-1));
   }
@@ -156,7 +167,11 @@ export class StationMap {
       centre: path.centroid(county),
       bounds: path.bounds(county),
     }));
-    this.#cities = cities.map((city) => new Path2D(path(city) ?? ''));
+    this.#cities = cities.map((city) => ({
+      name: city.properties.name,
+      path: new Path2D(path(city) ?? ''),
+      centre: path.centroid(city),
+    }));
     this.#zoom
       .extent([
         [0, 0],
@@ -211,10 +226,9 @@ export class StationMap {
   show(adcode: string): void {
     this.#place = adcode;
     if (this.#width === 0) return;
-    const inside = this.#counties.filter(
-      (county) => county.adcode.startsWith(adcode) || county.city.startsWith(adcode.padEnd(6, '0')),
-    );
+    const inside = this.#counties.filter((county) => this.#isInside(county));
     if (adcode === '' || inside.length === 0) {
+      this.#place = '';
       select(this.#canvas).call(this.#zoom.transform, zoomIdentity);
       return;
     }
@@ -231,6 +245,10 @@ export class StationMap {
       .scale(scale)
       .translate(-(left + right) / 2, -(top + bottom) / 2);
     select(this.#canvas).call(this.#zoom.transform, transform);
+  }
+
+  #isInside({ adcode, city }: Place): boolean {
+    return adcode.startsWith(this.#place) || city.startsWith(this.#place.padEnd(6, '0'));
   }
 
   zoomBy(factor: number): void {
@@ -287,31 +305,31 @@ export class StationMap {
       if (this.#shown.has(status))
         this.#paintStations(digit, STATUS_LOOKS[status][colours.scheme], status);
     });
-    if (k >= LABELS_FROM_SCALE) this.#paintLabels(colours);
+    this.#paintLabels(colours, k < LABELS_FROM_SCALE ? this.#cities : this.#counties);
     if (this.#selected >= 0) this.#paintSelected(colours);
     this.last_draw_ms = performance.now() - began;
   }
 
   #paintBorders(colours: MapColours, k: number): void {
     const context = this.#context;
-    context.fillStyle = colours.land;
     context.strokeStyle = colours.border;
     context.lineWidth = 0.6 / k;
-    for (const { path } of this.#counties) {
+    for (const county of this.#counties) {
+      const { path } = county;
+      context.fillStyle = this.#isInside(county) ? colours.land : colours.aside;
       context.fill(path);
       context.stroke(path);
     }
     context.strokeStyle = colours.city_border;
     context.lineWidth = 1.4 / k;
-    for (const path of this.#cities) context.stroke(path);
+    for (const { path } of this.#cities) context.stroke(path);
   }
 
   /** While a gesture runs, or from far away, a filled square is all the eye can tell and half the time to draw. */
   #paintStations(digit: number, colour: string, status: StationStatus): void {
     const context = this.#context;
     const { k, x, y } = this.#transform;
-    const worst = status === 'alarm' || status === 'offline';
-    const size = Math.min(9, 1.6 + k * 0.45) * (worst ? 1.5 : 1);
+    const size = Math.min(10, SIZE_PX[status] + k * 0.45);
     const shaped = !this.#moving && k >= STATES_FROM_SCALE;
     context.fillStyle = colour;
     context.strokeStyle = colour;
@@ -359,7 +377,7 @@ export class StationMap {
     context.fill();
   }
 
-  #paintLabels(colours: MapColours): void {
+  #paintLabels(colours: MapColours, places: readonly Label[]): void {
     const context = this.#context;
     context.font =
       '12px system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif';
@@ -367,7 +385,7 @@ export class StationMap {
     context.lineWidth = 3;
     context.strokeStyle = colours.halo;
     context.fillStyle = colours.label;
-    for (const { name, centre } of this.#counties) {
+    for (const { name, centre } of places) {
       const [px, py] = this.#transform.apply(centre);
       if (px < 0 || py < 0 || px > this.#width || py > this.#height) continue;
       context.strokeText(name, px, py);

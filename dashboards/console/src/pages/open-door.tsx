@@ -3,8 +3,9 @@ import { Alert, Button, Group, Modal, Stack, Text, Textarea } from '@mantine/cor
 import { useQueryClient } from '@tanstack/react-query';
 import { useCallback, useEffect, useState, type FormEvent } from 'react';
 import type { CommandState, LiveMessage, StationDetail } from '@waystation/protocol/api';
-import { api, ApiError } from '../api.ts';
-import { useLanguage, type Language } from '../language/language.tsx';
+import { api } from '../api.ts';
+import { useLanguage } from '../language/language.tsx';
+import { sayCommand, sayProblem } from '../language/sayings.ts';
 import { useLiveMessages } from '../live/live.tsx';
 
 const REASON_MAX = 200;
@@ -12,11 +13,12 @@ const REASON_MAX = 200;
 const ASK_AGAIN_MS = 2000;
 const FINAL: readonly CommandState['status'][] = ['succeeded', 'failed', 'expired', 'unknown'];
 
-function sentence(command: CommandState, { text }: Language): string {
-  return command.status === 'failed'
-    ? text.command.failed(command.reason ?? '')
-    : text.command[command.status];
-}
+/** Somebody is in the room: no button asks to open it. The station would refuse as well. */
+const ROOM_IN_USE: readonly (StationDetail['room'] | undefined)[] = [
+  'occupied',
+  'bolted',
+  'overstay',
+];
 
 const COLOUR: Readonly<Record<CommandState['status'], string>> = {
   sent: 'blue',
@@ -61,22 +63,30 @@ export function OpenDoor({ station }: { station: StationDetail }) {
       setReason('');
       await queries.invalidateQueries({ queryKey: ['station', station.code] });
     } catch (error) {
-      setRefusal(
-        error instanceof ApiError && error.status !== 0 ? error.problem.message : text.network,
-      );
+      setRefusal(sayProblem(error, language));
     } finally {
       setBusy(false);
     }
   };
+  const not = !station.online
+    ? text.open_not_offline
+    : ROOM_IN_USE.includes(station.room)
+      ? text.open_not_occupied
+      : null;
   return (
     <Stack gap="xs">
-      <Button size="md" onClick={() => setAsking(true)} disabled={!station.online}>
+      <Button size="md" onClick={() => setAsking(true)} disabled={not !== null}>
         {text.open_door}
       </Button>
+      {not !== null && (
+        <Text size="sm" className="quiet">
+          {not}
+        </Text>
+      )}
       <div aria-live="polite">
         {command && (
           <Alert color={COLOUR[command.status]} py="xs" data-command={command.status}>
-            {sentence(command, language)}
+            {sayCommand(command, language)}
           </Alert>
         )}
       </div>
@@ -102,7 +112,11 @@ export function OpenDoor({ station }: { station: StationDetail }) {
               minRows={2}
               data-autofocus
             />
-            {refusal && <Alert color="orange">{refusal}</Alert>}
+            {refusal && (
+              <Alert color="orange" role="alert">
+                {refusal}
+              </Alert>
+            )}
             <Group justify="flex-end">
               <Button variant="default" onClick={() => setAsking(false)}>
                 {text.cancel}

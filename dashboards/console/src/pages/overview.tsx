@@ -3,14 +3,17 @@ import { Button, Group, SegmentedControl, Select, Skeleton, TextInput } from '@m
 import { IconSearch } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { getRouteApi, useNavigate } from '@tanstack/react-router';
-import { useMemo, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import type { StationStatus } from '@waystation/protocol/api';
 import { api } from '../api.ts';
-import { filterStations } from '../directory.ts';
+import { countStations, filterStations } from '../directory.ts';
 import { useLanguage } from '../language/language.tsx';
 import { useLive } from '../live/live.tsx';
+import { useStationIndex } from '../live/station-index.ts';
 import { ProvinceMap } from '../map/province-map.tsx';
 import { Failure } from '../parts/failure.tsx';
+import { isWriting } from '../parts/key-help.tsx';
+import { useTitle } from '../parts/title.ts';
 import { StatusIcon } from '../parts/status-mark.tsx';
 import { STATUSES } from '../status.ts';
 import { StationList } from './station-list.tsx';
@@ -30,12 +33,14 @@ function Counts({
   chosen,
   choose,
 }: {
-  counts: readonly number[];
+  /** `null`: not known yet. */
+  counts: readonly number[] | null;
   chosen: StationStatus | '';
   choose(status: StationStatus | ''): void;
 }) {
   const { text, number } = useLanguage();
-  const total = counts.reduce((sum, count) => sum + count, 0);
+  const total = counts?.reduce((sum, count) => sum + count, 0);
+  const say = (count: number | undefined) => (counts === null ? '–' : number(count ?? 0));
   return (
     <div className="counts" role="group" aria-label={text.total}>
       <button
@@ -44,7 +49,7 @@ function Counts({
         aria-pressed={chosen === ''}
         onClick={() => choose('')}
       >
-        <b>{number(total)}</b>
+        <b>{say(total)}</b>
         <span>{text.all}</span>
       </button>
       {WORST_FIRST.map((status) => (
@@ -56,7 +61,7 @@ function Counts({
           aria-pressed={chosen === status}
           onClick={() => choose(chosen === status ? '' : status)}
         >
-          <b>{number(counts[STATUSES.indexOf(status)] ?? 0)}</b>
+          <b>{say(counts?.[STATUSES.indexOf(status)])}</b>
           <span>
             <StatusIcon status={status} size={13} /> {text.status[status]}
           </span>
@@ -66,16 +71,39 @@ function Counts({
   );
 }
 
+/** `/` goes to the search box, as everywhere. */
+function useSearchKey() {
+  const box = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      if (event.key !== '/' || isWriting(event)) return;
+      event.preventDefault();
+      box.current?.focus();
+    };
+    document.addEventListener('keydown', pressed);
+    return () => document.removeEventListener('keydown', pressed);
+  }, []);
+  return box;
+}
+
+function ListSkeleton() {
+  return (
+    <div className="list-skeleton" aria-hidden>
+      {Array.from({ length: 8 }, (_, i) => (
+        <Skeleton key={i} height={40} />
+      ))}
+    </div>
+  );
+}
+
 export function Overview() {
   const { text, number } = useLanguage();
   const search = route.useSearch();
   const navigate = useNavigate({ from: '/' });
-  const { states, counts, revision, line } = useLive();
-  const index = useQuery({
-    queryKey: ['index'],
-    queryFn: ({ signal }) => api.stationIndex(signal),
-    staleTime: Infinity,
-  });
+  const { states, revision, line } = useLive();
+  const { index, fits } = useStationIndex();
+  const search_box = useSearchKey();
+  useTitle(undefined);
   const session = useQuery({ queryKey: ['session'], queryFn: api.session, staleTime: Infinity });
   const own = session.data?.organisation;
   const cities = useQuery({
@@ -93,12 +121,21 @@ export function Overview() {
   } as const;
   const set = (change: OverviewSearch) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace: true });
-  const rows = useMemo(
-    () => (index.data ? filterStations(index.data, states, filter) : []),
+  const stations = fits ? index.data : undefined;
+  const [rows, counts] = useMemo(
+    () =>
+      stations
+        ? [filterStations(stations, states, filter), countStations(stations, states, filter)]
+        : [[], null],
     // `states` is changed in place: its revision says when.
-    [index.data, states, revision, filter.search, filter.place, filter.kind, filter.status],
+    [stations, states, revision, filter.search, filter.place, filter.kind, filter.status],
   );
-  if (index.isError) return <Failure error={index.error} retry={() => void index.refetch()} />;
+  if (index.isError && !index.data)
+    return (
+      <main className="page">
+        <Failure error={index.error} retry={() => void index.refetch()} />
+      </main>
+    );
   const places = (cities.data ?? []).map((city) => ({ value: city.adcode, label: city.name }));
   const filtered =
     filter.search !== '' || filter.place !== '' || filter.kind !== '' || filter.status !== '';
@@ -112,25 +149,26 @@ export function Overview() {
         choose={(status) => set({ status: status === '' ? undefined : status } as OverviewSearch)}
       />
       <section className="overview-map">
-        {index.data ? (
+        {stations ? (
           <ProvinceMap
-            index={index.data}
+            index={stations}
             states={states}
             revision={revision}
             shown={filter.status}
             place={filter.place}
             selected={highlight}
             onSelect={(at) =>
-              void navigate({ to: '/stations/$code', params: { code: index.data.code[at] ?? '' } })
+              void navigate({ to: '/stations/$code', params: { code: stations.code[at] ?? '' } })
             }
           />
         ) : (
-          <Skeleton height="100%" />
+          <Skeleton height="100%" aria-label={text.loading} />
         )}
       </section>
       <section className="overview-list" aria-label={text.stations}>
         <div className="filters">
           <TextInput
+            ref={search_box}
             aria-label={text.search}
             placeholder={text.search}
             leftSection={<IconSearch size={16} />}
@@ -161,7 +199,9 @@ export function Overview() {
             />
           </div>
           <Group justify="space-between" mih={30}>
-            <span aria-live="polite">{text.stations_found(number(rows.length))}</span>
+            <span aria-live="polite">
+              {stations ? text.stations_found(number(rows.length)) : text.loading}
+            </span>
             {filtered && (
               <Button
                 size="compact-sm"
@@ -173,10 +213,10 @@ export function Overview() {
             )}
           </Group>
         </div>
-        {index.data ? (
-          <StationList index={index.data} states={states} rows={rows} onHighlight={setHighlight} />
+        {stations ? (
+          <StationList index={stations} states={states} rows={rows} onHighlight={setHighlight} />
         ) : (
-          <Skeleton height={400} />
+          <ListSkeleton />
         )}
       </section>
     </main>

@@ -3,9 +3,11 @@ import { Alert, Button, Paper, PasswordInput, Stack, TextInput, Title } from '@m
 import { useState, type FormEvent } from 'react';
 import { api, ApiError } from '../api.ts';
 import { useLanguage } from '../language/language.tsx';
+import { sayProblem } from '../language/sayings.ts';
 
 export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
-  const { text } = useLanguage();
+  const language = useLanguage();
+  const { text } = language;
   const [account, setAccount] = useState('');
   const [password, setPassword] = useState('');
   const [refusal, setRefusal] = useState<string | null>(null);
@@ -16,7 +18,9 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
       onSignedIn();
     } catch (error) {
       setRefusal(
-        error instanceof ApiError && error.status !== 0 ? error.problem.message : text.network,
+        error instanceof ApiError && error.status === 401
+          ? text.sign_in_wrong
+          : sayProblem(error, language),
       );
     }
   };
@@ -24,9 +28,12 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
     <main className="sign-in">
       <Paper withBorder p="xl" component="form" onSubmit={(event: FormEvent) => void submit(event)}>
         <Stack>
-          <Title order={1} size="h3">
-            {text.product_long}
-          </Title>
+          <div className="sign-in-name">
+            <img src="/icon.svg" alt="" width={40} height={40} />
+            <Title order={1} size="h3">
+              {text.product_long}
+            </Title>
+          </div>
           <TextInput
             label={text.account}
             value={account}
@@ -41,7 +48,11 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
             autoComplete="current-password"
             required
           />
-          {refusal && <Alert color="orange">{refusal}</Alert>}
+          {refusal && (
+            <Alert color="orange" role="alert">
+              {refusal}
+            </Alert>
+          )}
           <Button type="submit">{text.sign_in}</Button>
         </Stack>
       </Paper>

@@ -2,72 +2,15 @@
 import { Button, Skeleton, Text } from '@mantine/core';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useCallback } from 'react';
-import { DENIALS, type Denial } from '@waystation/protocol/access';
-import type { EventLine, LiveMessage } from '@waystation/protocol/api';
+import type { LiveMessage } from '@waystation/protocol/api';
 import { api } from '../api.ts';
-import { useLanguage, type Language } from '../language/language.tsx';
+import { useLanguage } from '../language/language.tsx';
+import { sayEvent } from '../language/sayings.ts';
 import { useLiveMessages } from '../live/live.tsx';
 import { Failure } from '../parts/failure.tsx';
 
 /** A record that arrives more than this after it was made was not live. */
 const LATE_MS = 60_000;
-
-type Fact = EventLine['summary'][string] | undefined;
-
-function word(table: object, key: Fact): string {
-  const value: unknown = Object.entries(table).find(([name]) => name === key)?.[1];
-  return typeof value === 'string' ? value : String(key ?? '');
-}
-
-function denial(name: Fact, { code }: Language): string {
-  const known = typeof name === 'string' && name in DENIALS ? DENIALS[name as Denial] : null;
-  return known ? known[code] : String(name ?? '');
-}
-
-/** What happened, in words; facts the dictionary does not know are shown as they came. */
-export function describeEvent(
-  event: EventLine,
-  language: Language,
-): { title: string; detail: string } {
-  const { text } = language;
-  const { summary } = event;
-  switch (event.kind) {
-    case 'access': {
-      const method = word(text.method, summary['method']);
-      if (summary['outcome'] === 'granted') return { title: text.event.granted, detail: method };
-      return {
-        title: text.event.denied,
-        detail: `${method} · ${denial(summary['denial'], language)}`,
-      };
-    }
-    case 'door':
-      return {
-        title: text.event.door,
-        detail: `${word(text.portal, summary['from'])} → ${word(text.portal, summary['to'])}`,
-      };
-    case 'mode':
-      return { title: text.event.mode, detail: word(text.mode, summary['mode']) };
-    case 'room':
-      return { title: text.event.room, detail: word(text.room, summary['state']) };
-    case 'input':
-      return {
-        title: word(text.inputs, summary['input']),
-        detail: summary['active'] === true ? '●' : '○',
-      };
-    case 'device':
-      return {
-        title: word(text.devices, summary['device']),
-        detail: summary['online'] === true ? text.device_online : text.device_offline,
-      };
-    case 'command':
-      return {
-        title: text.event.command,
-        detail: [summary['status'], summary['reason']].filter(Boolean).join(' · '),
-      };
-    default:
-      return { title: word(text.event, event.kind), detail: '' };
-  }
-}
 
 export function StationEvents({ code }: { code: string }) {
   const language = useLanguage();
@@ -81,7 +24,9 @@ export function StationEvents({ code }: { code: string }) {
   const { refetch } = events;
   const hear = useCallback(
     (message: LiveMessage) => {
-      if (message.type === 'event' && message.event.station === code) void refetch();
+      const mine = message.type === 'event' && message.event.station === code;
+      // Greeted anew, or told to read again: something may have happened unheard.
+      if (mine || message.type === 'hello' || message.type === 'resync') void refetch();
     },
     [code, refetch],
   );
@@ -90,12 +35,12 @@ export function StationEvents({ code }: { code: string }) {
   if (events.isError && !events.data)
     return <Failure error={events.error} retry={() => void refetch()} />;
   const rows = events.data.pages.flatMap((page) => page.rows);
-  if (rows.length === 0) return <Text c="dimmed">{text.events_none}</Text>;
+  if (rows.length === 0) return <Text className="quiet">{text.events_none}</Text>;
   return (
     <>
       <ol className="events">
         {rows.map((event) => {
-          const { title, detail } = describeEvent(event, language);
+          const { title, detail } = sayEvent(event, language);
           return (
             <li key={`${event.epoch}/${event.seq}`} data-kind={event.kind}>
               <time dateTime={new Date(event.at).toISOString()}>{time(event.at)}</time>

@@ -5,10 +5,12 @@ import { Link } from '@tanstack/react-router';
 import { useRef } from 'react';
 import type { StationIndex } from '@waystation/protocol/api';
 import { useLanguage } from '../language/language.tsx';
+import { districtName } from '../map/districts.ts';
 import { StatusMark } from '../parts/status-mark.tsx';
 import { statusOf } from '../status.ts';
 
-const ROW_PX = 60;
+/** Two lines of a long name and one below. */
+const ROW_PX = 66;
 
 export function StationList({
   index,
@@ -33,7 +35,7 @@ export function StationList({
     return (
       <div className="list-empty">
         <Text fw={600}>{text.nothing_found}</Text>
-        <Text size="sm" c="dimmed">
+        <Text size="sm" className="quiet">
           {text.nothing_found_next}
         </Text>
       </div>
@@ -61,7 +63,7 @@ export function StationList({
                 <span className="row-name">
                   <span>{index.name[at]}</span>
                   <small>
-                    {text.kind[index.kind[at] ?? 'W']} · {index.code[at]}
+                    {districtName(index.county[at] ?? '')} · {index.code[at]}
                   </small>
                 </span>
                 <StatusMark status={statusOf(states[at] ?? 0)} />

@@ -4,6 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import type { StationDetail } from '@waystation/protocol/api';
 import { api } from '../api.ts';
 import { useLanguage } from '../language/language.tsx';
+import type { Dictionary } from '../language/zh.ts';
 import { Failure } from '../parts/failure.tsx';
 import { Sparkline } from '../parts/sparkline.tsx';
 
@@ -24,8 +25,18 @@ const SHOWN = [
   { name: 'battery_percent', unit: '%', digits: 0 },
 ] as const;
 
-function DayLine({ code, measurement, now }: { code: string; measurement: string; now: number }) {
-  const { text } = useLanguage();
+function DayLine({
+  code,
+  measurement,
+  digits,
+  now,
+}: {
+  code: string;
+  measurement: keyof Dictionary['measurement'];
+  digits: number;
+  now: number;
+}) {
+  const { text, number } = useLanguage();
   // The window moves by the minute, so that the same question is asked once a minute at most.
   const to = Math.ceil(now / 60_000) * 60_000;
   const series = useQuery({
@@ -38,21 +49,29 @@ function DayLine({ code, measurement, now }: { code: string; measurement: string
   if (series.isError) return <Failure error={series.error} retry={() => void series.refetch()} />;
   if (series.data.points.length === 0) {
     return (
-      <Text size="sm" c="dimmed">
+      <Text size="sm" className="quiet">
         {text.no_points}
       </Text>
     );
   }
-  return <Sparkline points={series.data.points} from={to - DAY_MS} to={to} label={text.last_day} />;
+  const values = series.data.points.map(([, value]) => value);
+  const label = text.chart(
+    text.measurement[measurement],
+    number(Math.min(...values), digits),
+    number(Math.max(...values), digits),
+  );
+  return <Sparkline points={series.data.points} from={to - DAY_MS} to={to} label={label} />;
 }
 
 export function StationValues({ station, now }: { station: StationDetail; now: number }) {
   const { text, number, age } = useLanguage();
   const known = SHOWN.flatMap((one) => {
     const newest = station.values[one.name];
+    // Whether a mom's room is in use is enough; how many are in it is nobody's business.
+    if (station.kind === 'M' && one.name === 'occupancy_count') return [];
     return newest ? [{ ...one, ...newest }] : [];
   });
-  if (known.length === 0) return <Text c="dimmed">{text.never_heard}</Text>;
+  if (known.length === 0) return <Text className="quiet">{text.never_heard}</Text>;
   return (
     <div className="values">
       {known.map(({ name, unit, digits, value, at }) => (
@@ -63,7 +82,7 @@ export function StationValues({ station, now }: { station: StationDetail; now: n
             <small> {unit}</small>
           </b>
           <small className="value-age">{age(at, now)}</small>
-          <DayLine code={station.code} measurement={name} now={now} />
+          <DayLine code={station.code} measurement={name} digits={digits} now={now} />
         </div>
       ))}
     </div>

@@ -2,11 +2,12 @@
 import { Alert, Paper, Skeleton, Text, Title } from '@mantine/core';
 import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query';
 import { getRouteApi, Link } from '@tanstack/react-router';
-import { useCallback, useEffect, useState } from 'react';
+import { useCallback } from 'react';
 import type { LiveMessage, StationDetail } from '@waystation/protocol/api';
 import { api, ApiError } from '../api.ts';
 import { useLanguage } from '../language/language.tsx';
-import { useLive, useLiveMessages } from '../live/live.tsx';
+import { useLive, useLiveMessages, useNow } from '../live/live.tsx';
+import { useTitle } from '../parts/title.ts';
 import { Failure } from '../parts/failure.tsx';
 import { StatusMark } from '../parts/status-mark.tsx';
 import { OpenDoor } from './open-door.tsx';
@@ -15,16 +16,6 @@ import { StationValues } from './station-values.tsx';
 
 const route = getRouteApi('/stations/$code');
 const REFRESH_MS = 15_000;
-
-/** The wall clock by the half minute: ages are coarse. */
-function useNow(): number {
-  const [now, setNow] = useState(Date.now);
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 30_000);
-    return () => clearInterval(timer);
-  }, []);
-  return now;
-}
 
 function Door({ station }: { station: StationDetail }) {
   const { text, number } = useLanguage();
@@ -41,8 +32,8 @@ function Door({ station }: { station: StationDetail }) {
         {station.mode && station.mode !== 'normal' && <dd>{text.mode[station.mode]}</dd>}
         {station.room && (
           <>
-            <dt>{text.kind.M}</dt>
-            <dd>{text.room[station.room]}</dd>
+            <dt>{text.room_label}</dt>
+            <dd data-room={station.room}>{text.room[station.room]}</dd>
           </>
         )}
         <dt>{text.today}</dt>
@@ -85,6 +76,21 @@ function Equipment({ station }: { station: StationDetail }) {
   );
 }
 
+/** As high as what comes, so that nothing jumps. */
+function StationSkeleton() {
+  const { text } = useLanguage();
+  return (
+    <div aria-busy="true" aria-label={text.loading} role="status">
+      <Skeleton height={64} mb={16} />
+      <div className="station-columns">
+        <Skeleton height={420} />
+        <Skeleton height={480} />
+        <Skeleton height={480} />
+      </div>
+    </div>
+  );
+}
+
 export function Station() {
   const { text, time, age } = useLanguage();
   const { code } = route.useParams();
@@ -102,17 +108,24 @@ export function Station() {
       const mine =
         (message.type === 'event' && message.event.station === code) ||
         (message.type === 'command' && message.command.station === code);
-      if (mine || message.type === 'resync')
+      if (mine || message.type === 'hello' || message.type === 'resync')
         void queries.invalidateQueries({ queryKey: ['station', code] });
     },
     [code, queries],
   );
   useLiveMessages(hear);
-  if (station.isError && station.error instanceof ApiError && station.error.status === 404) {
+  useTitle(station.data?.name);
+  // 400: what stands in the address cannot be a code at all.
+  const status = station.error instanceof ApiError ? station.error.status : 0;
+  if (status === 404 || status === 400) {
     return (
       <main className="page">
-        <Title order={1}>{text.not_found}</Title>
-        <Text>{text.not_found_next}</Text>
+        <Title order={1} size="h2">
+          {text.not_found}
+        </Title>
+        <Text>
+          {text.not_found_next} <span className="code">{code}</span>
+        </Text>
         <Link to="/">{text.back}</Link>
       </main>
     );
@@ -123,12 +136,12 @@ export function Station() {
         {station.isError ? (
           <Failure error={station.error} retry={() => void station.refetch()} />
         ) : (
-          <Skeleton height={500} />
+          <StationSkeleton />
         )}
       </main>
     );
   const detail = station.data;
-  const stale = station.isError || line === 'stale' || line === 'offline';
+  const stale = station.isError || !(line === 'live' || line === 'connecting');
   return (
     <main className="page" data-stale={stale}>
       <nav>
@@ -137,12 +150,17 @@ export function Station() {
       {stale && <Alert color="orange">{text.old_data(time(station.dataUpdatedAt))}</Alert>}
       <header className="station-head">
         <div>
-          <Title order={1}>{detail.name}</Title>
-          <Text c="dimmed">{text.kind[detail.kind]}</Text>
+          <Title order={1} size="h2">
+            {detail.name}
+          </Title>
+          <Text className="quiet">
+            {text.kind[detail.kind]} · {detail.city_name}
+            {detail.county_name}
+          </Text>
         </div>
         <div className="station-status" data-status={detail.status}>
           <StatusMark status={detail.status} />
-          <Text size="sm" c="dimmed">
+          <Text size="sm" className="quiet">
             {detail.online_since !== null &&
               (detail.online
                 ? text.online_since(time(detail.online_since))
@@ -161,7 +179,10 @@ export function Station() {
         </div>
         <Paper withBorder p="md" component="section" aria-label={text.measurements}>
           <Title order={2} size="h4">
-            {text.measurements} <small>{text.last_day}</small>
+            {text.measurements}{' '}
+            <small className="quiet">
+              {text.last_day} · {text.gap_note}
+            </small>
           </Title>
           <StationValues station={detail} now={now} />
         </Paper>
