@@ -8,7 +8,9 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{protocol,runtime,edge,gateway,cloud,firmware-sim,scripts,dashboards}/**/*.test.ts'],
+          include: [
+            '{protocol,runtime,edge,gateway,cloud,firmware-sim,scripts,dashboards}/**/*.test.ts',
+          ],
           exclude: ['**/node_modules/**'],
           testTimeout: 20_000,
         },
