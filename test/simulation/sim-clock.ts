@@ -7,6 +7,9 @@ interface Due {
   wake: () => void;
 }
 
+/** Far more than any run needs: a part that wakes itself without end must fail, not hang. */
+const WAKES_MAX = 300_000;
+
 export class SimClock {
   #now = 0;
   #order = 0;
@@ -44,7 +47,8 @@ export class SimClock {
 
   /** Fires timers until `until()` holds or `end_ms` is reached; false at the end. */
   async run(end_ms: number, until: () => boolean = () => false): Promise<boolean> {
-    while (!until()) {
+    for (let wakes = 0; !until(); wakes += 1) {
+      if (wakes === WAKES_MAX) throw new Error(`time stands still at ${this.#now} ms`);
       const next = this.#due[0];
       if (!next || next.at > end_ms) {
         this.#now = end_ms;
