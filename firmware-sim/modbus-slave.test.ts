@@ -127,8 +127,8 @@ test('a damaged frame is counted and not answered, whichever bit is hit', () => 
   }
 });
 
-test('a half frame is forgotten after a silence', async () => {
-  bench.feed(hex('11 03 006b'));
+test('a half frame is forgotten after a silence, also one that promised to be long', async () => {
+  bench.feed(hex('11 10 0001 007b f6'));
   await bench.clock.advance(30);
   bench.feed(hex('11 03 006b 0003 7687'));
   expect(bench.sent).toHaveLength(1);

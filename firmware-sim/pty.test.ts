@@ -57,6 +57,21 @@ test('all 256 byte values pass both ways, unechoed and unchanged', async () => {
   expect((await toAgent).equals(EVERY_BYTE)).toBe(true);
 });
 
+test('it is raw before anybody sets it so: control bytes pass, nothing is echoed', async () => {
+  const pty = newPty();
+  const terminal = new ReadStream(openSync(pty.path, 'r+'));
+  cleanup.push(() => terminal.destroy());
+  let echoed = 0;
+  pty.onData((bytes) => (echoed += bytes.length));
+  const arrived = take(256, (listener) => terminal.on('data', listener));
+  pty.write(EVERY_BYTE);
+  expect((await arrived).equals(EVERY_BYTE)).toBe(true);
+  const heard = take(2, (listener) => pty.onData(listener));
+  terminal.write('\r\n');
+  expect([...(await heard)]).toEqual([13, 10]);
+  expect(echoed).toBe(2);
+});
+
 test('the line outlives the agent closing and opening its port', async () => {
   const pty = newPty();
   const first = await openPort(pty.path);

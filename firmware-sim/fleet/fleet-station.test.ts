@@ -36,7 +36,7 @@ async function startStation(code: StationCode, poll_interval_ms: number) {
   const station = createFleetStation({
     code,
     config: { poll_interval_ms, report_interval_ms: 60_000 },
-    common: {
+    shared: {
       outboxOf: (of) => store.outbox(of, stamp),
       doorTable: shareTable(store.table('door', { rows: 100 })),
       ordersTable: shareTable(store.table('orders', { rows: 100 })),
@@ -79,18 +79,20 @@ test.each([1_000, 2_000, 5_000])(
       stationCode('370811011', 'W', 1),
       poll_ms,
     );
-    const before = outbox.position('event').head;
-    hardware.act({ do: 'letIn', stay_ms: STAY_MS, takes: TAKES });
-    await clock.advance(STAY_MS + 5 * 60_000);
-    const seen = described(events(before));
-    expect(seen.filter((line) => /forced|heldOpen|fault/i.test(line))).toEqual([]);
-    expect(seen.filter((line) => line.includes('> open'))).toHaveLength(2);
-    expect(seen.filter((line) => line === 'egressPressed true')).toHaveLength(2);
-    expect(seen.filter((line) => line.startsWith('presence'))).toEqual([
-      'presence true',
-      'presence false',
-    ]);
-    expect(seen).toHaveLength(EVENTS_PER_VISIT);
+    for (let phase = 0; phase < 7; phase++) {
+      await clock.advance((poll_ms * phase) / 7);
+      const before = outbox.position('event').head;
+      hardware.act({ do: 'letIn', stay_ms: STAY_MS, takes: TAKES });
+      await clock.advance(STAY_MS + 5 * 60_000);
+      const seen = described(events(before));
+      expect(seen.filter((line) => /forced|heldOpen|fault/i.test(line))).toEqual([]);
+      expect(seen.filter((line) => line.includes('> open'))).toHaveLength(2);
+      expect(seen.filter((line) => line === 'egressPressed true')).toHaveLength(2);
+      const presence = seen.filter((line) => line.startsWith('presence'));
+      expect(presence).toEqual(['presence true', 'presence false']);
+      // A slow poll may see the lock catch and free again between button and leaf.
+      expect([EVENTS_PER_VISIT, EVENTS_PER_VISIT + 2]).toContain(seen.length);
+    }
   },
 );
 

@@ -17,7 +17,7 @@ import type { Log } from '@waystation/runtime/log';
 import { memoryStation } from '../device-line.ts';
 import type { StationHardware } from '../station.ts';
 import { DOOR_TIMING, type DoorTiming } from '../world.ts';
-import type { CommonParts } from './common-parts.ts';
+import type { SharedParts } from './shared-parts.ts';
 import type { FleetConfig } from './config.ts';
 
 /** A line in memory has no speed; this only sets the silence between frames. */
@@ -74,8 +74,8 @@ export function fleetTiming(config: Pick<FleetConfig, 'poll_interval_ms' | 'repo
 export function createFleetStation(parts: {
   code: StationCode;
   config: Pick<FleetConfig, 'poll_interval_ms' | 'report_interval_ms'>;
-  common: Pick<
-    CommonParts,
+  shared: Pick<
+    SharedParts,
     'outboxOf' | 'doorTable' | 'ordersTable' | 'stamp' | 'trust' | 'watchClock'
   >;
   transport: UplinkTransport;
@@ -86,8 +86,8 @@ export function createFleetStation(parts: {
   chance: () => number;
   log: Log;
 }): FleetStation {
-  const { code, config, common, clock, random, log } = parts;
-  const { stamp, trust } = common;
+  const { code, config, shared, clock, random, log } = parts;
+  const { stamp, trust } = shared;
   const timing = fleetTiming(config);
   const { hardware, field_bus, reader } = memoryStation({
     code,
@@ -95,7 +95,7 @@ export function createFleetStation(parts: {
     random,
     timing: timing.door,
   });
-  const outbox = common.outboxOf(code);
+  const outbox = shared.outboxOf(code);
   const agent = createAgent({
     station: code,
     settings: timing.settings,
@@ -119,10 +119,10 @@ export function createFleetStation(parts: {
     trust,
     outbox,
     transport: parts.transport,
-    tables: { door: common.doorTable(code), orders: common.ordersTable(code) },
+    tables: { door: shared.doorTable(code), orders: shared.ordersTable(code) },
     clock,
     stamp,
-    watchClock: common.watchClock,
+    watchClock: shared.watchClock,
     random: parts.chance,
     log,
     software: SOFTWARE,

@@ -9,7 +9,7 @@ import { prng } from '@waystation/runtime/prng';
 import type { StationHardware } from '../station.ts';
 import { visitsPerDay } from '../visitors.ts';
 import { readCardHolders, type CardHolders } from './card-holders.ts';
-import { openCommonParts } from './common-parts.ts';
+import { openSharedParts } from './shared-parts.ts';
 import { stationsOf, type FleetConfig } from './config.ts';
 import { connectGate, gatedTransport } from './connect-gate.ts';
 import { createFleetStation, type FleetStation } from './fleet-station.ts';
@@ -80,7 +80,7 @@ async function sayGoodbye(stations: readonly FleetStation[], clock: Clock): Prom
 
 /**
  * The world is seeded by the configuration; `chance` is for what must never come twice (epochs, sessions, jitter).
- * Throws what `openCommonParts` and `readCardHolders` throw.
+ * Throws what `openSharedParts` and `readCardHolders` throw.
  */
 export function createFleet(
   config: FleetConfig,
@@ -92,7 +92,7 @@ export function createFleet(
   const codes = stationsOf(config);
   const holders: CardHolders | null =
     config.cards_file === undefined ? null : readCardHolders(config.cards_file, random);
-  const common = openCommonParts(config, codes, clock, chance, log);
+  const shared = openSharedParts(config, codes, clock, chance, log);
   const ending = new AbortController();
   const gate = connectGate(clock, config.connect_per_s, ending.signal);
   const start_gate = connectGate(clock, config.connect_per_s, ending.signal);
@@ -107,17 +107,17 @@ export function createFleet(
     const transport = mqttTransport({
       url: config.gateway.url,
       station: code,
-      password: () => common.tokenFor(code),
+      password: () => shared.tokenFor(code),
       clock,
       log: station_log,
-      tls: common.tls,
+      tls: shared.tls,
       keepalive_s: KEEPALIVE_S,
       connect_timeout_ms: CONNECT_TIMEOUT_MS,
     });
     const station = createFleetStation({
       code,
       config,
-      common,
+      shared,
       transport: gatedTransport(transport, gate),
       clock,
       random: own_random,
@@ -191,7 +191,7 @@ export function createFleet(
       const enough = clock.sleep(STOP_MS, patience.signal);
       await Promise.race([sayGoodbye(stations, clock), enough]);
       patience.abort();
-      common.close();
+      shared.close();
     },
   };
 }

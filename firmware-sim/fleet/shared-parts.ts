@@ -1,4 +1,4 @@
-/** What all agents of a fleet have in common, though each believes it is alone: outbox file, clock, trust, credentials. */
+/** What all agents of a fleet share, though each believes it is alone: outbox file, clock, trust, credentials. */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ const DISK_BUDGET_BYTES = 8 * 1024 ** 3;
 /** Modes, rooms and executed orders of all stations. */
 const KEPT_ROWS_MAX = 1_000_000;
 
-export interface CommonParts {
+export interface SharedParts {
   outboxOf: (station: StationCode) => Outbox;
   doorTable: (station: StationCode) => DurableTable;
   ordersTable: (station: StationCode) => DurableTable;
@@ -47,13 +47,13 @@ export interface CommonParts {
  * `chance` must not be seeded: an epoch that comes twice would look like a history rewritten.
  * Throws Fault CONFIG_UNREADABLE, CONFIG_INVALID, CARD_KEY_INVALID, DATABASE_LOCKED or OUTBOX_FULL.
  */
-export function openCommonParts(
+export function openSharedParts(
   config: FleetConfig,
   codes: readonly StationCode[],
   clock: Clock,
   chance: () => number,
   log: Log,
-): CommonParts {
+): SharedParts {
   const { data_dir, gateway } = config;
   mkdirSync(data_dir, { recursive: true });
   const roots = readRootKeys(config.root_keys_file);
