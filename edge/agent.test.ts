@@ -83,4 +83,14 @@ describe('agent', () => {
       'record device environment false',
     ]);
   });
+
+  test('lets go of its lines without calling the devices lost', async () => {
+    const { agent, io, reader, diary, clock } = await fakeStation();
+    const stopped = agent.stop();
+    reader.online(false);
+    io.device('controller', false);
+    await clock.advance(10);
+    await stopped;
+    expect(diary).toEqual([]);
+  });
 });

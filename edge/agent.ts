@@ -93,6 +93,7 @@ export class Agent {
   #clock_watch: { stop(): void } | null = null;
   #first_look: Timer | null = null;
   #snapshot_due = false;
+  #stopping = false;
   #inputs: Inputs | null = null;
   #measured = false;
   #contacts: ContactBook = {};
@@ -172,6 +173,7 @@ export class Agent {
   /** Says goodbye upwards, lets go of the lines and makes everything durable. The outbox stays open. */
   async stop(): Promise<void> {
     const { io, reader, outbox } = this.#options;
+    this.#stopping = true;
     this.#clock_watch?.stop();
     this.#first_look?.stop();
     await this.#uplink?.stop();
@@ -227,6 +229,7 @@ export class Agent {
   }
 
   #device(device: Device, online: boolean, reason: string): void {
+    if (this.#stopping) return; // we let go of the lines: no device failed
     const before = this.#devices.get(device);
     this.#devices.set(device, online);
     // Found at the start: the first snapshot says so. Everything else is news.

@@ -3,7 +3,9 @@ import { createPrivateKey } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DEMO_STATION } from '@waystation/cloud/seed/demo-station';
+import { Fault } from '@waystation/runtime/fault';
 import { signStationToken } from '@waystation/runtime/station-token';
+import { z } from 'zod';
 import { localKeys, type LocalKeys } from './keys.ts';
 import { startProcess, type LocalProcess } from './process.ts';
 
@@ -176,6 +178,39 @@ function startPart(part: StackPart, options: StackOptions, keys: LocalKeys): Pro
   }
 }
 
+const EventKinds = z.looseObject({
+  rows: z.array(z.looseObject({ kind: z.string(), summary: z.record(z.string(), z.unknown()) })),
+});
+const KEYS_WITHIN_MS = 30_000;
+const ASK_AGAIN_MS = 100;
+const FLEET_ASKED = 100;
+
+/** By its newest word a station knows the key set and the status list: before that it opens for no card. */
+async function hasKeys(cloud_url: string, station: string): Promise<boolean> {
+  const answer = await fetch(`${cloud_url}/api/v1/stations/${station}/events?limit=100`);
+  if (!answer.ok) return false;
+  const newest = EventKinds.parse(await answer.json()).rows.find(
+    ({ kind }) => kind === 'trust' || kind === 'snapshot',
+  );
+  return ['key_set_version', 'status_list_version'].every(
+    (name) => Number(newest?.summary[name] ?? 0) > 0,
+  );
+}
+
+/** Resolves when one of the stations would open its door for a card. Throws Fault UPLINK_LOST when none does in time. */
+async function waitForKeys(options: StackOptions, stations: readonly string[]): Promise<void> {
+  const cloud_url = `http://127.0.0.1:${options.http_port}`;
+  const end = performance.now() + KEYS_WITHIN_MS;
+  while (stations.length > 0) {
+    for (const station of stations) if (await hasKeys(cloud_url, station)) return;
+    if (performance.now() > end) {
+      const problem = 'the keys of the cards did not arrive';
+      throw new Fault('UPLINK_LOST', { station: stations[0] ?? '', problem });
+    }
+    await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+  }
+}
+
 /** Starts every part in order of need; when one cannot start, the others are stopped and the reason is thrown. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   mkdirSync(options.data_dir, { recursive: true });
@@ -217,6 +252,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       options.progress(`starting ${part} …`);
       await launch(part);
     }
+    await waitForKeys(options, [DEMO_STATION]);
+    // The stations of the fleet share their keys: the first that is told them notes it.
+    await waitForKeys(options, options.station_codes.slice(0, FLEET_ASKED));
   } catch (error) {
     await stop();
     throw error;
