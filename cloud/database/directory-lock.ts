@@ -1,5 +1,5 @@
 /** One process a data directory: a second one would silently lose what it commits. */
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { Fault } from '@waystation/runtime/fault';
 
 export interface DirectoryLock {
@@ -14,10 +14,7 @@ export function lockDirectory(directory: string): DirectoryLock {
   const path = `${directory.replace(/\/+$/, '')}.lock`;
   const mine = ownerLine(process.pid);
   if (!tryCreate(path, mine)) {
-    const holder = readHolder(path);
-    if (holder !== null && holder === ownerLine(pidOf(holder)))
-      throw new Fault('DATABASE_LOCKED', { directory, pid: pidOf(holder) });
-    rmSync(path, { force: true });
+    setAsideDead(path, directory);
     if (!tryCreate(path, mine)) throw new Fault('DATABASE_LOCKED', { directory });
   }
   return {
@@ -27,16 +24,43 @@ export function lockDirectory(directory: string): DirectoryLock {
   };
 }
 
+/** The file appears with its content or not at all: a process killed in between leaves no riddle behind. */
 function tryCreate(path: string, owner: string): boolean {
+  const draft = `${path}.${process.pid}`;
+  writeFileSync(draft, owner);
   try {
-    const file = openSync(path, 'wx');
-    writeSync(file, owner);
-    closeSync(file);
+    linkSync(draft, path);
     return true;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
     throw error;
+  } finally {
+    rmSync(draft, { force: true });
   }
+}
+
+/** Moves the lock away before judging it again: of two that found it dead, the second may hold the first one's. */
+function setAsideDead(path: string, directory: string): void {
+  const locked = (holder: string) =>
+    new Fault('DATABASE_LOCKED', { directory, pid: pidOf(holder) });
+  const holder = readHolder(path);
+  if (holder === null) return;
+  if (isAlive(holder)) throw locked(holder);
+  const aside = `${path}.${process.pid}.dead`;
+  try {
+    renameSync(path, aside);
+  } catch {
+    return; // another process was faster; whether it holds the lock now shows at the next try
+  }
+  const moved = readHolder(aside) ?? '';
+  const mistaken = isAlive(moved);
+  if (mistaken) linkSync(aside, path);
+  rmSync(aside, { force: true });
+  if (mistaken) throw locked(moved);
+}
+
+function isAlive(owner: string): boolean {
+  return owner !== '' && owner === ownerLine(pidOf(owner));
 }
 
 function readHolder(path: string): string | null {

@@ -64,9 +64,14 @@ async function live(
 ): Promise<number> {
   const child = fork(join(import.meta.dirname, 'victim.ts'), [url], {
     serialization: 'advanced',
-    stdio: 'ignore',
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   const exit = once(child, 'exit');
+  let complaint = '';
+  child.stderr?.on(
+    'data',
+    (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(-4_000)),
+  );
   const by_code = new Map(stations.map((station) => [station.code, station]));
   let answers = 0;
   let sent = 0;
@@ -89,6 +94,7 @@ async function live(
     else sendNext();
   });
   await exit;
+  expect(child.signalCode, `it ended by itself: ${complaint}`).toBe('SIGKILL');
   return answers;
 }
 
@@ -103,7 +109,7 @@ function killSoon(child: ChildProcess, random: () => number): void {
   wait();
 }
 
-describe.concurrent.each(['PGlite', 'PostgreSQL'])('kill -9 during ingest on %s', (name) => {
+describe.each(['PGlite', 'PostgreSQL'])('kill -9 during ingest on %s', (name) => {
   it(`leaves committed = acknowledged after ${KILLS} kills`, async () => {
     const url = name === 'PGlite' ? `pglite:${join(directory.path, 'data')}` : postgres.url;
     const seeding = await openTestDatabase(url);
