@@ -46,10 +46,18 @@ export interface Plan {
   stream: Stream;
   /** As they will be; by station id. */
   cursors: Map<number, StreamCursor>;
-  /** Every (station, epoch) heard of, in order; `advanced`: the cursor moved. */
+  /**
+   * Every (station, epoch) heard of, in order. `advanced`: the cursor moved. `compared`: the last sequence number of this
+   * batch that was taken or held against what is stored.
+   */
   epochs: Map<
     string,
-    { message: StationMessage; advanced: boolean; problem?: NonNullable<Ack['problem']> }
+    {
+      message: StationMessage;
+      advanced: boolean;
+      compared: number;
+      problem?: NonNullable<Ack['problem']>;
+    }
   >;
   /** Rows of the table event as JSON text, in the order of their streams. */
   event_rows: string[];
@@ -114,10 +122,11 @@ function planMessage(plan: Plan, message: StationMessage, telemetry: TelemetryFa
   const station_id = message.entry.id;
   const key = `${station_id} ${message.epoch}`;
   const cursor = plan.cursors.get(station_id) ?? noCursor(message.entry.code, plan.stream);
-  const heard = plan.epochs.get(key) ?? { message, advanced: false };
+  const heard = plan.epochs.get(key) ?? { message, advanced: false, compared: 0 };
   plan.epochs.set(key, heard);
   const step = stepCursor(cursor, message);
   const generation = epochOf(step.cursor, message.epoch)?.generation ?? 0;
+  const last = message.records.reduce((seq, record) => seq + record.span, message.first - 1);
   switch (step.step) {
     case 'gap':
     case 'refused':
@@ -127,10 +136,12 @@ function planMessage(plan: Plan, message: StationMessage, telemetry: TelemetryFa
       raiseFork(plan, message, step.suspicion);
       return;
     case 'known':
+      heard.compared = Math.max(heard.compared, last);
       if (!step.verified) plan.unproven.push({ message, generation });
       return;
     case 'take': {
       heard.advanced = true;
+      heard.compared = Math.max(heard.compared, last);
       plan.cursors.set(station_id, step.cursor);
       if (step.suspicion)
         plan.faults.push({ station_id, epoch: message.epoch, span: 0, ...step.suspicion });
@@ -273,12 +284,20 @@ function noCursor(station: StationCode, stream: Stream): StreamCursor {
   return { station, stream, epochs: [] };
 }
 
-/** One for each (station, epoch) the batch touched. True only after the commit. */
+/**
+ * One for each (station, epoch) the batch touched. True only after the commit.
+ * Never beyond what the batch itself compared: what lies behind it may differ at a station whose disk was put back.
+ * A refusal names the cursor as it is, for the station to go on from; it trims nothing.
+ */
 export function acksOf(plan: Plan): { station: StationCode; ack: Ack }[] {
-  return [...plan.epochs.values()].map(({ message, problem }) => {
+  return [...plan.epochs.values()].map(({ message, compared, problem }) => {
     const cursor = plan.cursors.get(message.entry.id);
-    const through = cursor === undefined ? 0 : throughOf(cursor, message.epoch);
-    const ack: Ack = { stream: plan.stream, epoch: message.epoch, through };
-    return { station: message.entry.code, ack: problem === undefined ? ack : { ...ack, problem } };
+    const committed = cursor === undefined ? 0 : throughOf(cursor, message.epoch);
+    const ack = { stream: plan.stream, epoch: message.epoch };
+    const answer: Ack =
+      problem === undefined
+        ? { ...ack, through: Math.min(committed, compared) }
+        : { ...ack, through: committed, problem };
+    return { station: message.entry.code, ack: answer };
   });
 }

@@ -155,7 +155,8 @@ describe.each(['PGlite', 'PostgreSQL'])('ingest on %s', (name) => {
     const restored = createStationModel(station.code, EPOCH);
     for (const record of station.records.event.slice(0, 2)) restored.event(record);
     restored.event(doorEvent(NOW + 999));
-    expect(await world.send(restored.frame('event', 1, 2))).toEqual([ack('event', 6)]);
+    // Only what was compared: the four records behind it may be others.
+    expect(await world.send(restored.frame('event', 1, 2))).toEqual([ack('event', 2)]);
     expect(await world.send(restored.frame('event', 2, 2))).toEqual([ack('event', 6, 'fork')]);
     expect(await world.rows('stream_fault')).toMatchObject([{ kind: 'fork', seq: '3' }]);
   });
