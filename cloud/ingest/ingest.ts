@@ -198,17 +198,24 @@ function databaseFault(cause: unknown): Fault {
   return new Fault('DATABASE_UNAVAILABLE', { problem }, cause);
 }
 
-/** Batches hold messages of other calls, too; and a stream that was in two batches is answered once, by the later. */
+/** Batches hold messages of other calls, too; and a stream that was in two batches is answered once, by the farther. */
 function ownAcks(acks: Acks, asked: readonly StationMessage[]): Acks {
   const own = new Set(
     asked.map((message) => `${message.station} ${message.stream} ${message.epoch}`),
   );
-  const answers = new Map<string, { station: StationCode; ack: Ack }>();
-  for (const { station, ack } of acks) {
-    const key = `${station} ${ack.stream} ${ack.epoch}`;
-    if (!own.has(key)) continue;
-    const problem = ack.problem ?? (answers.get(key)?.ack.problem === 'fork' ? 'fork' : undefined);
-    answers.set(key, { station, ack: problem === undefined ? ack : { ...ack, problem } });
+  const answers = new Map<string, Acks[number]>();
+  for (const answer of acks) {
+    const key = `${answer.station} ${answer.ack.stream} ${answer.ack.epoch}`;
+    const earlier = answers.get(key);
+    if (own.has(key) && !(earlier && outweighs(earlier.ack, answer.ack))) answers.set(key, answer);
   }
   return [...answers.values()];
+}
+
+/** A fork is never forgotten; a gap is, once the stream goes on; else the farther word is true as well. */
+function outweighs(earlier: Ack, later: Ack): boolean {
+  if (earlier.problem === 'fork' || later.problem === 'fork') return earlier.problem === 'fork';
+  return (
+    earlier.problem === undefined && later.problem === undefined && earlier.through > later.through
+  );
 }
