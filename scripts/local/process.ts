@@ -35,6 +35,8 @@ export interface LocalProgram {
   config?: unknown;
   data_dir: string;
   node_flags?: readonly string[];
+  /** How long it may take until it says that it is ready (90 s). */
+  ready_within_ms?: number;
 }
 
 function parseLine(text: string): LogLine | null {
@@ -48,7 +50,7 @@ function parseLine(text: string): LogLine | null {
 
 /** Starts the program and resolves when it logged `"event":"ready"`; rejects with its last lines when it ends before. */
 export async function startProcess(program: LocalProgram): Promise<LocalProcess> {
-  const { name, data_dir } = program;
+  const { name, data_dir, ready_within_ms = READY_WITHIN_MS } = program;
   mkdirSync(join(data_dir, 'config'), { recursive: true });
   mkdirSync(join(data_dir, 'logs'), { recursive: true });
   const args = [...(program.node_flags ?? []), join(ROOT, program.entry), ...program.args];
@@ -70,8 +72,8 @@ export async function startProcess(program: LocalProgram): Promise<LocalProcess>
     const fail = (why: string) => reject(new Error(`${name} ${why}:\n${last.join('\n')}`));
     const late = setTimeout(() => {
       child.kill('SIGKILL');
-      fail(`was not ready in ${READY_WITHIN_MS} ms`);
-    }, READY_WITHIN_MS);
+      fail(`was not ready in ${ready_within_ms} ms`);
+    }, ready_within_ms);
     listeners.push((line) => {
       if (line.event !== 'ready') return;
       clearTimeout(late);
