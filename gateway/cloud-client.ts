@@ -18,6 +18,8 @@ export interface CloudOptions {
   url: string;
   token: string;
   gateway: string;
+  /** Of gateways on one external broker. */
+  group?: string | undefined;
   ca_file?: string | undefined;
   /** Connections kept for posts; one more than posts in flight, for presence. */
   connections_max: number;
@@ -134,15 +136,14 @@ export function createCloudClient(options: CloudOptions): CloudClient {
     },
     readCommands({ opened, delivery, malformed, signal }) {
       return new Promise((resolve, reject) => {
-        const request = transport.get(
-          `${base}/gateway/v1/commands?gateway=${encodeURIComponent(options.gateway)}`,
-          {
-            agent: stream_agent,
-            headers: { authorization, accept: 'text/event-stream' },
-            signal,
-            timeout: options.stream_silence_ms ?? 45_000,
-          },
-        );
+        const { gateway, group } = options;
+        const who = new URLSearchParams({ gateway, ...(group === undefined ? {} : { group }) });
+        const request = transport.get(`${base}/gateway/v1/commands?${who}`, {
+          agent: stream_agent,
+          headers: { authorization, accept: 'text/event-stream' },
+          signal,
+          timeout: options.stream_silence_ms ?? 45_000,
+        });
         const fail = (problem: string, cause?: unknown) => {
           request.destroy();
           reject(unreachable(problem, cause));

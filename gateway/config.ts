@@ -99,6 +99,10 @@ export const GatewayConfig = z
     path: ['listen'],
     error: 'give either listen (stations connect here) or broker (stations connect there)',
   })
+  .refine((config) => config.broker?.group !== config.id, {
+    path: ['id'],
+    error: 'must differ from broker.group, which stands for all gateways of the broker',
+  })
   .refine((config) => config.listen === undefined || config.station_key_file !== undefined, {
     path: ['station_key_file'],
     error: 'is needed with listen',

@@ -108,6 +108,7 @@ function openCloudSide(
     clock,
     token: readSecret(config.cloud.token_file),
     gateway: config.id,
+    group: config.broker?.group,
     connections_max: limits.posts_in_flight_max + 1,
     post_timeout_ms: limits.post_timeout_ms,
   });
@@ -120,7 +121,7 @@ function openCloudSide(
   const post = (body: Uint8Array) => cloud.postUplink(body);
   const batcher = createBatcher({ limits, clock, counters, breaker, post, onAck, outage });
   const presence = createPresenceReporter({
-    gateway: config.id,
+    gateway: config.broker?.group ?? config.id,
     clock,
     random,
     counters,

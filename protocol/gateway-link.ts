@@ -3,8 +3,11 @@
  *
  * POST /gateway/v1/uplink    body: frames (below), answer: UplinkAnswer. The acknowledgements are true: committed.
  * POST /gateway/v1/presence  body: PresenceReport (JSON), answer: 204.
- * GET  /gateway/v1/commands?gateway=ID   Server-sent events, each `data:` a Delivery; a comment line every 15 s.
+ * GET  /gateway/v1/commands?gateway=ID[&group=NAME]   Server-sent events, each `data:` a Delivery; a comment line every 15 s.
  * All with `Authorization: Bearer <gateway token>`.
+ *
+ * Gateways on one external broker reach the same stations: they name their `group` when they open the stream, and it
+ * stands for all of them as `gateway` in their presence reports, so that any of them can bring a command.
  *
  * A frame is one MQTT message as it came: u16 topic length, topic (UTF-8), u32 payload length, payload; big endian.
  */

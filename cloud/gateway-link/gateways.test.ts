@@ -120,3 +120,20 @@ it('lets a newer stream take over, and goes on sending there', async () => {
   expect(stuck.ids()).toEqual(['order-one']);
   expect(fresh.ids()).toEqual(['order-two', 'order-three', 'order-four']);
 });
+
+it('reaches the stations of a broker by any gateway of its group, and turns to another when one ends', async () => {
+  const { gateways, heard, clock } = world();
+  const [first, second, stranger] = [stream(), stream(), stream()];
+  const first_closed = gateways.connect('g1', first, 'broker');
+  gateways.connect('g2', second, 'broker');
+  gateways.connect('g3', stranger);
+  expect(gateways.order('broker', STATION, order('order-one'))).toBe(true);
+  first_closed();
+  expect(heard.at(-1)).toBe('opened broker'); // what the first took with it is ordered again
+  expect(gateways.order('broker', STATION, order('order-two'))).toBe(true);
+  await settled();
+  expect([first.ids(), second.ids(), stranger.ids()]).toEqual([['order-one'], ['order-two'], []]);
+  await clock.advance(AWAY_AFTER_MS);
+  expect(gateways.isHere('broker')).toBe(true);
+  expect(gateways.isHere('g1')).toBe(false);
+});

@@ -10,10 +10,13 @@ export const AWAY_AFTER_MS = 10_000;
 const GATEWAYS_MAX = 1000;
 
 export interface Gateways {
-  /** Is its stream open, or was it until a moment ago? */
+  /** Is a stream of this gateway or group open, or was it until a moment ago? */
   isHere(gateway: string): boolean;
-  /** Returns what to call when the stream is closed. Throws Fault TOO_MANY_REQUESTS. */
-  connect(gateway: string, stream: GatewayStream): () => void;
+  /**
+   * `group`: its stations are reached by every gateway of this name. Returns what to call when the stream is closed.
+   * Throws Fault TOO_MANY_REQUESTS.
+   */
+  connect(gateway: string, stream: GatewayStream, group?: string): () => void;
   /** Queues an order; false: the gateway has no stream, or its queue is full. */
   order(gateway: string, station: StationCode, order: Order): boolean;
   /** Notes that a station needs newer trust. */
@@ -23,6 +26,8 @@ export interface Gateways {
 }
 
 interface Gateway {
+  /** What its stations are known under: its group, or itself. */
+  reach: string;
   downlink: Downlink;
   /** Runs after the stream has closed, until the gateway counts as away. */
   leaving: Timer | null;
@@ -32,9 +37,9 @@ export function createGateways(parts: {
   clock: Clock;
   /** The newest signed bodies as commands. */
   trustCommands: (need: TrustNeed) => Command[];
-  /** A gateway came, or went away. */
+  /** A gateway or group came, or went away. */
   moved: (gateway: string) => void;
-  /** Its stream has opened: what still waits for its stations may be ordered again. */
+  /** A stream to these stations has opened, or one of several has ended: what still waits may be ordered again. */
   opened: (gateway: string) => void;
 }): Gateways {
   const { clock, trustCommands, moved, opened } = parts;
@@ -42,41 +47,48 @@ export function createGateways(parts: {
   const totals = { delivered: 0, refused: 0 };
   const delivered = () => void (totals.delivered += 1);
 
-  function arrive(name: string): Gateway {
+  function arrive(name: string, reach: string): Gateway {
     if (gateways.size >= GATEWAYS_MAX) {
       throw new Fault('TOO_MANY_REQUESTS', { problem: 'too many gateways' });
     }
     const gateway: Gateway = {
+      reach,
       downlink: createDownlink({ trustCommands, delivered }),
       leaving: null,
     };
     gateways.set(name, gateway);
-    moved(name);
+    moved(reach);
     return gateway;
   }
   function leave(name: string, gateway: Gateway, stream: GatewayStream): void {
     if (!gateway.downlink.shut(stream)) return;
     gateway.leaving = clock.after(AWAY_AFTER_MS, () => {
       gateways.delete(name);
-      moved(name);
+      moved(gateway.reach);
     });
+    if (wayTo(gateway.reach) !== undefined) opened(gateway.reach);
   }
+  const reaching = (reach: string): Gateway[] =>
+    [...gateways.values()].filter((gateway) => gateway.reach === reach);
+  /** The open way to these stations; of several that of the gateway which came first. */
+  const wayTo = (reach: string): Downlink | undefined =>
+    reaching(reach).find(({ downlink }) => downlink.isOpen)?.downlink;
 
   return {
-    isHere: (name) => gateways.has(name),
-    connect(name, stream) {
-      const gateway = gateways.get(name) ?? arrive(name);
+    isHere: (reach) => reaching(reach).length > 0,
+    connect(name, stream, group) {
+      const gateway = gateways.get(name) ?? arrive(name, group ?? name);
       gateway.leaving?.stop();
       gateway.downlink.open(stream);
-      opened(name);
+      opened(gateway.reach);
       return () => leave(name, gateway, stream);
     },
-    order(name, station, order) {
-      const taken = gateways.get(name)?.downlink.order(station, order) ?? false;
+    order(reach, station, order) {
+      const taken = wayTo(reach)?.order(station, order) ?? false;
       if (!taken) totals.refused += 1;
       return taken;
     },
-    need: (name, station, need) => gateways.get(name)?.downlink.need(station, need),
+    need: (reach, station, need) => wayTo(reach)?.need(station, need),
     close() {
       for (const { leaving, downlink } of gateways.values()) {
         leaving?.stop();

@@ -98,11 +98,15 @@ export function gatewayLinkRoutes(parts: Parts): FastifyPluginAsyncZod {
       sse: { kind: 'manual', serializer: String },
       schema: {
         hide: true,
-        querystring: z.strictObject({ gateway: PresenceReport.shape.gateway }),
+        querystring: z.strictObject({
+          gateway: PresenceReport.shape.gateway,
+          group: PresenceReport.shape.gateway.optional(),
+        }),
       },
       config: { rateLimit: false },
       async handler(request, reply) {
-        const disconnect = gateways.connect(request.query.gateway, streamTo(reply));
+        const { gateway, group } = request.query;
+        const disconnect = gateways.connect(gateway, streamTo(reply), group);
         reply.sse.keepAlive();
         reply.sse.onClose(disconnect);
         // The head goes out at once: the gateway must know that it is heard.

@@ -21,6 +21,8 @@ export interface StackOptions {
   influx?: { url: string; database: string; username?: string; password_file?: string };
   /** An external broker; the gateway becomes its client and stations connect there. */
   broker?: { url: string; username: string; password_file: string };
+  /** Gateways side by side on the external broker; one without it. */
+  gateways?: 1 | 2;
   console_dir?: string;
   /** How often simulated stations report and look at their contacts, and how busy they are; as in the fleet's configuration. */
   fleet_pace?: {
@@ -45,7 +47,7 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-export type StackPart = 'cloud' | 'gateway' | 'demo-hardware' | 'demo-edge' | 'fleet';
+export type StackPart = 'cloud' | 'gateway' | 'gateway-2' | 'demo-hardware' | 'demo-edge' | 'fleet';
 
 /** Lively enough to look at. */
 const FLEET_PACE = {
@@ -77,9 +79,9 @@ function cloudConfig(options: StackOptions, keys: LocalKeys) {
   };
 }
 
-function gatewayConfig(options: StackOptions, keys: LocalKeys) {
+function gatewayConfig(part: 'gateway' | 'gateway-2', options: StackOptions, keys: LocalKeys) {
   return {
-    id: 'gateway-local',
+    id: `${part}-local`,
     ...(options.broker
       ? { broker: { ...options.broker, group: 'waystation' } }
       : { listen: { mqtt: { host: '127.0.0.1', port: options.mqtt_port } } }),
@@ -143,11 +145,12 @@ function startPart(part: StackPart, options: StackOptions, keys: LocalKeys): Pro
         data_dir,
       });
     case 'gateway':
+    case 'gateway-2':
       return startProcess({
         name: part,
         entry: 'gateway/main.ts',
         args: [],
-        config: gatewayConfig(options, keys),
+        config: gatewayConfig(part, options, keys),
         data_dir,
       });
     case 'demo-hardware':
@@ -232,7 +235,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const stop = async () => {
     stopping = true;
     // Stations first, so that they say goodbye while somebody listens.
-    for (const group of [['fleet', 'demo-edge'], ['demo-hardware', 'gateway'], ['cloud']]) {
+    for (const group of [
+      ['fleet', 'demo-edge'],
+      ['demo-hardware', 'gateway', 'gateway-2'],
+      ['cloud'],
+    ]) {
       await Promise.all(
         group.map(async (name) => {
           await processes.get(name)?.stop();
@@ -243,6 +250,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const parts: StackPart[] = [
     'cloud',
     'gateway',
+    ...(options.gateways === 2 ? (['gateway-2'] as const) : []),
     'demo-hardware',
     'demo-edge',
     ...(options.station_codes.length > 0 ? (['fleet'] as const) : []),
