@@ -1,6 +1,4 @@
 /** `npm start`: the whole of Waystation on this machine, with Shandong's stations to look at and one door to open. */
-import { spawnSync } from 'node:child_process';
-import { existsSync, statSync, readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { join, resolve } from 'node:path';
@@ -8,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { DEMO_STATION, DEMO_STATION_NAME } from '@waystation/cloud/seed/demo-station';
 import { shandongStations } from '@waystation/cloud/seed/shandong';
 import { Fault, isFault } from '@waystation/runtime/fault';
+import { buildConsole } from './local/console.ts';
 import { startStack } from './local/stack.ts';
 
 const USAGE = `npm start -- [options]
@@ -82,30 +81,6 @@ async function portIsFree(port: number): Promise<void> {
 /** A path relative to where npm was called, not to the project. */
 function directory(text: string): string {
   return resolve(process.env['INIT_CWD'] ?? process.cwd(), text);
-}
-
-function newestChange(path: string): number {
-  return readdirSync(path, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && !/node_modules|dist/.test(entry.parentPath))
-    .reduce(
-      (newest, entry) => Math.max(newest, statSync(join(entry.parentPath, entry.name)).mtimeMs),
-      0,
-    );
-}
-
-/** The console is built once, and again when its sources changed. */
-function buildConsole(): string {
-  const folder = resolve('dashboards/console');
-  const built = join(folder, 'dist', 'index.html');
-  if (!existsSync(built) || statSync(built).mtimeMs < newestChange(folder)) {
-    console.error('building the console …');
-    const done = spawnSync('vite', ['build', folder, '--logLevel', 'warn'], {
-      stdio: ['ignore', 2, 2],
-    });
-    if (done.status !== 0)
-      throw new Fault('PART_MISSING', { part: 'console', problem: 'vite build failed' });
-  }
-  return join(folder, 'dist');
 }
 
 /** Every n-th station of the province, so that each city has some; the demo station comes first and by itself. */

@@ -19,9 +19,7 @@ const root = createRootRoute({ component: Shell, notFoundComponent: Gone });
 /** Whatever stands in the address, only known filters come in. */
 function readSearch(raw: Record<string, unknown>): OverviewSearch {
   const status = STATUSES.find((one) => one === raw['status']);
-  // The router reads 3701 as a number.
-  const word = (value: unknown) =>
-    typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+  const word = (value: unknown) => (typeof value === 'string' ? value : '');
   const place = word(raw['place']);
   const search = word(raw['search']).slice(0, 60);
   return {
@@ -43,7 +41,15 @@ const station = createRoute({
   path: '/stations/$code',
   component: Station,
 });
-const router = createRouter({ routeTree: root.addChildren([overview, station]) });
+const router = createRouter({
+  routeTree: root.addChildren([overview, station]),
+  // Addresses that a person can read and type: ?place=3708, not ?place=%223708%22.
+  parseSearch: (search) => Object.fromEntries(new URLSearchParams(search)),
+  stringifySearch(search) {
+    const words = Object.entries(search).filter(([, word]) => typeof word === 'string');
+    return words.length === 0 ? '' : `?${new URLSearchParams(words)}`;
+  },
+});
 
 declare module '@tanstack/react-router' {
   interface Register {

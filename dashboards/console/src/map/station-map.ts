@@ -55,6 +55,8 @@ const SIZE_PX: Readonly<Record<StationStatus, number>> = {
 const LABELS_FROM_SCALE = 2.5;
 const STATES_FROM_SCALE = 5;
 const SCALE_MAX = 60;
+const SMALL_WIDTH_PX = 500;
+const LABEL_FONTS = 'system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif';
 
 /** d3-geo wants clockwise outer rings; a polygon the wrong way round covers the rest of the globe. */
 function wound<P extends GeoJsonProperties>(one: Feature<Geometry, P>): Feature<Geometry, P> {
@@ -379,8 +381,7 @@ export class StationMap {
 
   #paintLabels(colours: MapColours, places: readonly Label[]): void {
     const context = this.#context;
-    context.font =
-      '12px system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif';
+    context.font = `${this.#width < SMALL_WIDTH_PX ? 10 : 12}px ${LABEL_FONTS}`;
     context.textAlign = 'center';
     context.lineWidth = 3;
     context.strokeStyle = colours.halo;

@@ -5,7 +5,6 @@ import type { StationDetail } from '@waystation/protocol/api';
 import { api } from '../api.ts';
 import { useLanguage } from '../language/language.tsx';
 import type { Dictionary } from '../language/zh.ts';
-import { Failure } from '../parts/failure.tsx';
 import { Sparkline } from '../parts/sparkline.tsx';
 
 const DAY_MS = 86_400_000;
@@ -37,20 +36,21 @@ function DayLine({
   now: number;
 }) {
   const { text, number } = useLanguage();
-  // The window moves by the minute, so that the same question is asked once a minute at most.
-  const to = Math.ceil(now / 60_000) * 60_000;
   const series = useQuery({
-    queryKey: ['series', code, measurement, to],
-    queryFn: ({ signal }) => api.series(code, measurement, to - DAY_MS, to, signal),
+    queryKey: ['series', code, measurement],
+    async queryFn({ signal }) {
+      const { points } = await api.series(code, measurement, now - DAY_MS, now, signal);
+      return { points, to: now };
+    },
     staleTime: 60_000,
-    placeholderData: (before) => before,
+    refetchInterval: 60_000,
   });
-  if (series.isPending) return <Skeleton height={56} />;
-  if (series.isError) return <Failure error={series.error} retry={() => void series.refetch()} />;
-  if (series.data.points.length === 0) {
+  // What was read before stays; the page's head says how old everything is.
+  if (series.isPending) return <Skeleton height={48} />;
+  if (!series.data || series.data.points.length === 0) {
     return (
       <Text size="sm" className="quiet">
-        {text.no_points}
+        {series.data ? text.no_points : text.failed}
       </Text>
     );
   }
@@ -60,7 +60,8 @@ function DayLine({
     number(Math.min(...values), digits),
     number(Math.max(...values), digits),
   );
-  return <Sparkline points={series.data.points} from={to - DAY_MS} to={to} label={label} />;
+  const { points, to } = series.data;
+  return <Sparkline points={points} from={to - DAY_MS} to={to} label={label} />;
 }
 
 export function StationValues({ station, now }: { station: StationDetail; now: number }) {

@@ -66,7 +66,12 @@ function Equipment({ station }: { station: StationDetail }) {
             </dd>
           </div>
         ))}
-        {station.clock && <dd>{text.clock[station.clock]}</dd>}
+        {station.clock && (
+          <div className="fact">
+            <dt>{text.clock_label}</dt>
+            <dd>{text.clock[station.clock]}</dd>
+          </div>
+        )}
         <dt>{text.address}</dt>
         <dd>{station.address}</dd>
         <dt>{text.code}</dt>

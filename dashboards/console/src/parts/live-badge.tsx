@@ -1,5 +1,5 @@
 /** Is what the page shows current? Said in a word and a colour, never hidden. */
-import { Badge, Tooltip } from '@mantine/core';
+import { Badge } from '@mantine/core';
 import { useLanguage } from '../language/language.tsx';
 import { useLive } from '../live/live.tsx';
 import type { Line } from '../live/live-store.ts';
@@ -21,19 +21,16 @@ export function LiveBadge() {
       ? text.line[line]
       : `${text.line[line]} · ${text.heard_at(time(heard_at))}`;
   return (
-    <Tooltip
-      label={heard_at === null ? text.line[line] : text.heard_at(time(heard_at))}
-      disabled={!current}
+    <Badge
+      size="lg"
+      color={COLOUR[line]}
+      variant={current ? 'light' : 'filled'}
+      autoContrast
+      role="status"
+      tt="none"
+      data-line={line}
     >
-      <Badge
-        color={COLOUR[line]}
-        variant={current ? 'light' : 'filled'}
-        autoContrast
-        role="status"
-        data-line={line}
-      >
-        {label}
-      </Badge>
-    </Tooltip>
+      {label}
+    </Badge>
   );
 }
