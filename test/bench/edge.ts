@@ -14,6 +14,8 @@ const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=48'];
 /** Openings of the load's busy day; each is about six events. */
 const OPENINGS_PER_DAY = 100;
 const DAY_S = 86_400;
+/** Snapshot, keys and status list are written once after the start: not what a day costs. */
+const SETTLE_MS = 20_000;
 
 function status(pid: number, field: string): number {
   const text = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -59,6 +61,7 @@ export async function benchEdge(seconds: number) {
     });
     const ready_s = (performance.now() - began) / 1000;
     const pid = edge.child.pid ?? 0;
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     const quiet = await measure(pid, seconds);
     const per_opening = await bytesPerOpening(pid, directory.path, stack.url);
     const rss_mb = status(pid, 'VmRSS') / 1024;
