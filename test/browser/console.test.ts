@@ -204,11 +204,11 @@ describe('the demo station', () => {
     await stationReady(page);
     const controller = page.locator('.fact', { hasText: '控制器' });
     await prompt('unplug bus');
-    await page.locator('.station-status[data-status=alarm]').waitFor();
+    await page.locator('.station-status[data-status=alarm]').waitFor({ timeout: 5_000 });
     await controller.getByText('失联').waitFor();
     await page.locator('.events li', { hasText: '联系不上控制器' }).first().waitFor();
     await prompt('replug bus');
-    await page.locator('.station-status[data-status=open]').waitFor();
+    await page.locator('.station-status:is([data-status=open], [data-status=inUse])').waitFor();
     await controller.getByText('正常').waitFor();
     expect(complaints).toEqual([]);
   });

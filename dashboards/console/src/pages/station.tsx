@@ -10,6 +10,7 @@ import { useLive, useLiveMessages, useNow } from '../live/live.tsx';
 import { useTitle } from '../parts/title.ts';
 import { Failure } from '../parts/failure.tsx';
 import { StatusMark } from '../parts/status-mark.tsx';
+import { statusOf } from '../status.ts';
 import { OpenDoor } from './open-door.tsx';
 import { StationEvents } from './station-events.tsx';
 import { StationValues } from './station-values.tsx';
@@ -100,7 +101,7 @@ export function Station() {
   const { text, time, age } = useLanguage();
   const { code } = route.useParams();
   const now = useNow();
-  const { line } = useLive();
+  const { line, states } = useLive();
   const queries = useQueryClient();
   const station = useQuery({
     queryKey: ['station', code],
@@ -146,6 +147,9 @@ export function Station() {
       </main>
     );
   const detail = station.data;
+  // The live status: an event is told at once, the status that follows from it up to a second later.
+  const live_digit = states[detail.index];
+  const live_status = live_digit === undefined ? detail.status : statusOf(live_digit);
   const stale = station.isError || !(line === 'live' || line === 'connecting');
   return (
     <main className="page" data-stale={stale}>
@@ -163,8 +167,8 @@ export function Station() {
             {detail.county_name}
           </Text>
         </div>
-        <div className="station-status" data-status={detail.status}>
-          <StatusMark status={detail.status} />
+        <div className="station-status" data-status={live_status}>
+          <StatusMark status={live_status} />
           <Text size="sm" className="quiet">
             {detail.online_since !== null &&
               (detail.online
