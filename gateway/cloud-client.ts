@@ -138,7 +138,7 @@ export function createCloudClient(options: CloudOptions): CloudClient {
       return new Promise((resolve, reject) => {
         const { gateway, group } = options;
         const who = new URLSearchParams({ gateway, ...(group === undefined ? {} : { group }) });
-        const request = transport.get(`${base}/gateway/v1/commands?${who}`, {
+        const request = transport.get(`${base}/gateway/v1/commands?${who.toString()}`, {
           agent: stream_agent,
           headers: { authorization, accept: 'text/event-stream' },
           signal,

@@ -30,10 +30,12 @@ export function readCardHolders(file: string, random: () => number): CardHolders
     present(wall) {
       const holder = holders[Math.floor(random() * holders.length)];
       if (holder === undefined) throw new RangeError('random() must be below 1');
-      holder.sequence = (holder.sequence + 1) % SEQUENCE_MAX;
+      // At least the clock's second: so the numbers go on rising after a restart, without a file that keeps them.
+      const presented_at_s = Math.floor(wall / 1000);
+      holder.sequence = Math.max(holder.sequence + 1, presented_at_s % SEQUENCE_MAX) % SEQUENCE_MAX;
       const claims = {
         audience: null,
-        presented_at_s: Math.floor(wall / 1000),
+        presented_at_s,
         sequence: holder.sequence,
       };
       const draft = draftPresentation(holder.card, claims);

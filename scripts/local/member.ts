@@ -1,5 +1,5 @@
 /** A member's phone on the command line: a holder's key kept in a file, a card from the cloud, a fresh code for each scan. */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { MemberCard, Problem } from '@waystation/protocol/api';
@@ -93,4 +93,26 @@ export async function openMember(
       return draft.finish(signer.sign(draft.to_be_signed));
     },
   };
+}
+
+/** A card good for at least this long serves another run. */
+const HOLDERS_KEPT_MS = 7 * RENEW_BEFORE_S * 1000;
+
+/** Holders for the fleet's visitors, as its `cards_file`: enrolled once, again when their cards grow old. Returns the path. */
+export async function enrolVisitors(
+  directory: string,
+  count: number,
+  api_url: string,
+  wall_ms: number,
+): Promise<string> {
+  const path = join(directory, 'cards.json');
+  if (existsSync(path) && wall_ms - statSync(path).mtimeMs < HOLDERS_KEPT_MS) return path;
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const holders: Pick<Wallet, 'private_key' | 'card'>[] = [];
+  for (let n = 1; n <= count; n += 1) {
+    const { private_key, card } = await enrol(api_url, `演示访客${n}`);
+    holders.push({ private_key, card });
+  }
+  writeFileSync(path, JSON.stringify(holders), { mode: 0o600 });
+  return path;
 }

@@ -7,6 +7,7 @@ import { Fault } from '@waystation/runtime/fault';
 import { signStationToken } from '@waystation/runtime/station-token';
 import { z } from 'zod';
 import { localKeys, type LocalKeys } from './keys.ts';
+import { enrolVisitors } from './member.ts';
 import { startProcess, type LocalProcess } from './process.ts';
 
 export interface StackOptions {
@@ -53,7 +54,7 @@ export type StackPart = 'cloud' | 'gateway' | 'gateway-2' | 'demo-hardware' | 'd
 const FLEET_PACE = {
   report_interval_ms: 15_000,
   poll_interval_ms: 1_000,
-  events_per_station_day: 600,
+  events_per_station_day: 3000,
 };
 
 export function demoDirectory(data_dir: string): string {
@@ -118,13 +119,19 @@ function demoEdgeConfig(options: StackOptions, keys: LocalKeys) {
   };
 }
 
-function fleetConfig(options: StackOptions, keys: LocalKeys) {
+/** Cards among the fleet's visitors: few, since one person may come to many stations. */
+const VISITORS = 24;
+
+async function fleetConfig(options: StackOptions, keys: LocalKeys) {
+  const directory = fleetDirectory(options.data_dir);
+  const api_url = `http://127.0.0.1:${options.http_port}`;
   return {
     stations: options.station_codes,
     data_dir: fleetDirectory(options.data_dir),
     gateway: { url: stationGatewayUrl(options) },
     token_key_file: keys.station_token_private_file,
     root_keys_file: keys.root_keys_file,
+    cards_file: await enrolVisitors(directory, VISITORS, api_url, options.wall_clock()),
     ...(options.fleet_pace ?? FLEET_PACE),
     connect_per_s: 100,
     seed: options.seed,
@@ -132,7 +139,11 @@ function fleetConfig(options: StackOptions, keys: LocalKeys) {
   };
 }
 
-function startPart(part: StackPart, options: StackOptions, keys: LocalKeys): Promise<LocalProcess> {
+async function startPart(
+  part: StackPart,
+  options: StackOptions,
+  keys: LocalKeys,
+): Promise<LocalProcess> {
   const { data_dir } = options;
   const demo = demoDirectory(data_dir);
   switch (part) {
@@ -173,7 +184,7 @@ function startPart(part: StackPart, options: StackOptions, keys: LocalKeys): Pro
         name: part,
         entry: 'firmware-sim/fleet/main.ts',
         args: [],
-        config: fleetConfig(options, keys),
+        config: await fleetConfig(options, keys),
         data_dir,
       });
     default:
