@@ -223,4 +223,5 @@ export const CommandAnswer = z.looseObject({
   id: z.string(),
   status: z.string(),
   reason: z.string().nullable(),
+  deadline_at: z.number(),
 });

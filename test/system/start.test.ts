@@ -1,7 +1,7 @@
-/** `npm start` and `npm run scan` as a person types them: started, used, interrupted, started again on the same data. */
+/** `npm start` and `npm run scan` as a person types them: started, used, interrupted, and started again on a copy of the data. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,9 @@ import { Events, readHeads, Station, until } from './local-stack.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const directory = temporaryDirectory('start');
-const data_dir = join(directory.path, 'data');
+/** Where it runs first, and the copy of it, made while nothing ran, that it goes on from. */
+const first_dir = join(directory.path, 'data');
+const backup_dir = join(directory.path, 'backup');
 const http_port = await freePort();
 const mqtt_port = await freePort();
 const url = `http://127.0.0.1:${http_port}`;
@@ -29,7 +31,7 @@ const Decision = z.object({
   decision_ms: z.number().positive(),
 });
 
-async function npmStart(): Promise<Program> {
+async function npmStart(data_dir: string): Promise<Program> {
   const flags = ['--stations', '3', '--port', `${http_port}`, '--mqtt-port', `${mqtt_port}`];
   const program = new Program({
     // A session of its own, as a terminal gives it: Ctrl-C reaches every process of it.
@@ -51,7 +53,7 @@ async function npm(...args: readonly string[]) {
   return { ...output, code };
 }
 
-async function scan(station: string) {
+async function scan(data_dir: string, station: string) {
   const flags = ['--station', station, '--data', data_dir, '--url', url];
   const { stdout, stderr, code } = await npm('run', 'scan', '--', ...flags);
   expect(code, stderr).toBe(0);
@@ -75,7 +77,7 @@ const events = async (code: string) =>
   Events.parse(await (await fetch(`${url}/api/v1/stations/${code}/events?limit=100`)).json()).rows;
 const identity = ({ epoch, seq, kind }: { epoch: string; seq: number; kind: string }) =>
   `${epoch} ${seq} ${kind}`;
-const eventEpoch = () =>
+const eventEpoch = (data_dir: string) =>
   readHeads(join(data_dir, 'demo', 'edge', 'outbox.db'), [DEMO_STATION]).find(
     ({ stream }) => stream === 'event',
   )?.epoch;
@@ -95,18 +97,18 @@ async function interrupt(program: Program): Promise<{ family: number; ended_ms: 
 }
 
 describe('npm start', () => {
-  test('runs, opens doors, ends within 5 s, and goes on where it was', async () => {
-    const first = await npmStart();
+  test('runs, opens doors, ends within 5 s, and goes on from a copy of its data', async () => {
+    const first = await npmStart(first_dir);
     const page = await fetch(`${url}/`);
     expect(page.status).toBe(200);
     expect(await page.text()).toContain('<script');
 
-    const demo = await scan('demo');
+    const demo = await scan(first_dir, 'demo');
     const fleet_config = z
       .object({ stations: z.array(z.string()).length(3) })
-      .parse(JSON.parse(readFileSync(join(data_dir, 'config', 'fleet.json'), 'utf8')));
+      .parse(JSON.parse(readFileSync(join(first_dir, 'config', 'fleet.json'), 'utf8')));
     const fleet_code = fleet_config.stations[1] ?? '';
-    const fleet = await scan(fleet_code);
+    const fleet = await scan(first_dir, fleet_code);
     await until('the openings are counted', async () =>
       [await station(DEMO_STATION), await station(fleet_code)].every(
         ({ today }) => today.openings === 1,
@@ -117,10 +119,11 @@ describe('npm start', () => {
     const ended = await interrupt(first);
     expect(ended.family).toBeGreaterThanOrEqual(7); // npm, its shell or start.ts, five parts
     expect(ended.ended_ms).toBeLessThan(5_000);
-    expect(readdirSync(join(data_dir, 'demo'))).not.toContain('simulator.sock');
-    const epoch = eventEpoch();
+    expect(readdirSync(join(first_dir, 'demo'))).not.toContain('simulator.sock');
+    const epoch = eventEpoch(first_dir);
+    cpSync(first_dir, backup_dir, { recursive: true });
 
-    const second = await npmStart();
+    const second = await npmStart(backup_dir);
     const kept = { demo: await events(DEMO_STATION), fleet: await events(fleet_code) };
     for (const name of ['demo', 'fleet'] as const) {
       const now = kept[name].map(identity);
@@ -134,7 +137,7 @@ describe('npm start', () => {
     );
     const ended_again = await interrupt(second);
     expect(ended_again.ended_ms).toBeLessThan(5_000);
-    expect(eventEpoch()).toBe(epoch);
+    expect(eventEpoch(backup_dir)).toBe(epoch);
     const all = kept.demo.map((line) => line.epoch);
     expect(new Set(all)).toEqual(new Set([epoch]));
     console.log(
