@@ -59,6 +59,8 @@ declare module '@tanstack/react-router' {
 
 const theme = createTheme({
   primaryColor: 'blue',
+  // White on the lighter blues is hard to read.
+  primaryShade: 8,
   autoContrast: true,
   fontFamily:
     'system-ui, "PingFang SC", "HarmonyOS Sans SC", "MiSans", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif',

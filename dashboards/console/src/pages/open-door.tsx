@@ -1,5 +1,5 @@
 /** Opening a door from afar: a reason first, then the station's own word, nothing better. */
-import { Alert, Button, Group, Modal, Stack, Text, Textarea } from '@mantine/core';
+import { Alert, Button, Group, Stack, Text, Textarea } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { useCallback, useEffect, useState, type FormEvent } from 'react';
 import type { CommandState, LiveMessage, StationDetail } from '@waystation/protocol/api';
@@ -7,6 +7,7 @@ import { api } from '../api.ts';
 import { useLanguage } from '../language/language.tsx';
 import { sayCommand, sayProblem } from '../language/sayings.ts';
 import { useLiveMessages } from '../live/live.tsx';
+import { Dialog } from '../parts/dialog.tsx';
 
 const REASON_MAX = 200;
 /** While the live line is down the answer is asked for; the deadline is 10 s, so a few times are enough. */
@@ -90,13 +91,7 @@ export function OpenDoor({ station }: { station: StationDetail }) {
           </Alert>
         )}
       </div>
-      <Modal
-        opened={asking}
-        onClose={() => setAsking(false)}
-        title={text.open_title(station.name)}
-        centered
-        closeButtonProps={{ 'aria-label': text.close }}
-      >
+      <Dialog opened={asking} close={() => setAsking(false)} title={text.open_title(station.name)}>
         <form onSubmit={(event) => void submit(event)}>
           <Stack>
             <Text size="sm">{station.kind === 'M' ? text.open_room_note : text.open_note}</Text>
@@ -127,7 +122,7 @@ export function OpenDoor({ station }: { station: StationDetail }) {
             </Group>
           </Stack>
         </form>
-      </Modal>
+      </Dialog>
     </Stack>
   );
 }

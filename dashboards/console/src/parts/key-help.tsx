@@ -1,8 +1,9 @@
 /** What the keyboard can do, shown by `?`. */
-import { ActionIcon, Kbd, Modal } from '@mantine/core';
+import { ActionIcon, Kbd } from '@mantine/core';
 import { IconKeyboard } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import { useLanguage } from '../language/language.tsx';
+import { Dialog } from './dialog.tsx';
 
 /** Is somebody writing? Then a letter is a letter. */
 export function isWriting(event: KeyboardEvent): boolean {
@@ -37,13 +38,7 @@ export function KeyHelp() {
       >
         <IconKeyboard size={18} />
       </ActionIcon>
-      <Modal
-        opened={shown}
-        onClose={() => setShown(false)}
-        title={text.help}
-        centered
-        closeButtonProps={{ 'aria-label': text.close }}
-      >
+      <Dialog opened={shown} close={() => setShown(false)} title={text.help}>
         <dl className="keys">
           {text.help_keys.map(([key, what]) => (
             <div key={key}>
@@ -54,7 +49,7 @@ export function KeyHelp() {
             </div>
           ))}
         </dl>
-      </Modal>
+      </Dialog>
     </>
   );
 }
