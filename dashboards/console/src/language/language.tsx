@@ -18,7 +18,7 @@ export interface Language {
 const KEY = 'waystation-language';
 const LanguageContext = createContext<Language | null>(null);
 
-function language(code: LanguageCode, toggle: () => void): Language {
+export function languageOf(code: LanguageCode, toggle: () => void): Language {
   const tag = code === 'zh' ? 'zh-CN' : 'en';
   const text = code === 'zh' ? zh : en;
   const clock = new Intl.DateTimeFormat(tag, {
@@ -53,7 +53,7 @@ export function LanguageProvider({ children }: { children: ReactNode }) {
   );
   const value = useMemo(
     () =>
-      language(code, () => {
+      languageOf(code, () => {
         const other = code === 'zh' ? 'en' : 'zh';
         localStorage.setItem(KEY, other);
         setCode(other);

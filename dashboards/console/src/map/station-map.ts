@@ -332,6 +332,8 @@ export class StationMap {
     const context = this.#context;
     const { k, x, y } = this.#transform;
     const size = Math.min(10, SIZE_PX[status] + k * 0.45);
+    // Whole pixels: sharp, and nothing to blend.
+    const side = Math.round(size);
     const shaped = !this.#moving && k >= STATES_FROM_SCALE;
     context.fillStyle = colour;
     context.strokeStyle = colour;
@@ -342,7 +344,7 @@ export class StationMap {
       const py = (this.#y[i] ?? 0) * k + y;
       if (px < -size || py < -size || px > this.#width + size || py > this.#height + size) continue;
       if (shaped) this.#paintShape(status, px, py, size);
-      else context.fillRect(px - size / 2, py - size / 2, size, size);
+      else context.fillRect(Math.round(px - side / 2), Math.round(py - side / 2), side, side);
     }
   }
 

@@ -48,11 +48,7 @@ function DayLine({
   // What was read before stays; the page's head says how old everything is.
   if (series.isPending) return <Skeleton height={48} />;
   if (!series.data || series.data.points.length === 0) {
-    return (
-      <Text size="sm" className="quiet">
-        {series.data ? text.no_points : text.failed}
-      </Text>
-    );
+    return <div className="no-points">{series.data ? text.no_points : text.failed}</div>;
   }
   const values = series.data.points.map(([, value]) => value);
   const label = text.chart(
