@@ -25,7 +25,8 @@ const COMMITTED = `
   join station on station.id = cursor.station_id
   left join event on cursor.stream = 'event' and event.station_id = cursor.station_id
     and event.generation = cursor.generation
-  group by 1, 2, 3, 4, 5`;
+  group by 1, 2, 3, 4, 5
+  order by 1, 2, 3`;
 
 export async function query(url: string, text: string): Promise<Record<string, unknown>[]> {
   const client = new pg.Client(url);

@@ -49,7 +49,8 @@ test(`${KILLS} kills, seed ${SEED}: the chain is whole in the cloud and every gr
   const member = await system.member('kills');
   const demo = await system.demo();
   const reader = openPty({ link: join(system.data_dir, 'kill-reader') });
-  let [heard, scanned, alive] = ['', 0, false];
+  const agent = { alive: false };
+  let [heard, scanned] = ['', 0];
   reader.onData((bytes) => (heard += Buffer.from(bytes).toString()));
   const answers = () => heard.split('\r\n').length - 1;
   const granted = () => heard.split('+granted;').length - 1;
@@ -57,13 +58,13 @@ test(`${KILLS} kills, seed ${SEED}: the chain is whole in the cloud and every gr
 
   /** People scan and lean on buttons for as long as the agent lives. */
   const bustle = async () => {
-    while (alive) {
+    while (agent.alive) {
       for (const line of ['sos', 'sos off', 'egress', 'open', 'close'])
         if (random() < 0.5) await demo.ask({ do: 'prompt', line });
       const before = answers();
       reader.write(Buffer.from(`${member.present(clock.wall())}\r\n`));
       scanned += 1;
-      await until('an answer, or death', () => !alive || answers() > before);
+      await until('an answer, or death', () => !agent.alive || answers() > before);
     }
   };
 
@@ -72,12 +73,12 @@ test(`${KILLS} kills, seed ${SEED}: the chain is whole in the cloud and every gr
     const began = clock.mono();
     const edge = await startBundle(reader);
     ready_ms.push(clock.mono() - began);
-    alive = true;
+    agent.alive = true;
     const people = bustle();
     await clock.sleep(random() * LIFE_MAX_MS);
     edge.kill('SIGKILL');
     expect(await edge.ended).toBe('SIGKILL');
-    alive = false;
+    agent.alive = false;
     await people;
   }
 

@@ -130,7 +130,7 @@ describe('npm start', () => {
       expect(new Set(now).size).toBe(now.length);
       for (const line of before[name].map(identity)) expect(now).toContain(line);
     }
-    await scan('demo');
+    await scan(backup_dir, 'demo');
     await until(
       'the count goes on',
       async () => (await station(DEMO_STATION)).today.openings === 2,
