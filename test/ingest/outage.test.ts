@@ -102,6 +102,7 @@ describe('telemetry outage', () => {
 
   it('waits once, and briefly, for a frozen influxd; events do not wait at all', async () => {
     await rounds(3);
+    await replayed();
     influxd.pause();
     try {
       const before = world.batches.length;
