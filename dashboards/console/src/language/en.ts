@@ -21,7 +21,7 @@ export const en: Dictionary = {
     alarm: 'Alarm',
   },
   kind: { W: 'Outdoor-worker station', M: "Mom's room" },
-  kind_short: { W: 'Stations', M: "Mom's rooms" },
+  kind_short: { W: 'Stations', M: 'Rooms' },
   line: {
     connecting: 'Connecting',
     live: 'Live',

@@ -2,7 +2,7 @@
 import { ActionIcon, useComputedColorScheme } from '@mantine/core';
 import { IconHome, IconMinus, IconPlus } from '@tabler/icons-react';
 import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
-import type { StationIndex, StationStatus } from '@waystation/protocol/api';
+import type { StationIndex } from '@waystation/protocol/api';
 import { useLanguage } from '../language/language.tsx';
 import { STATUSES } from '../status.ts';
 import { BORDERS } from './districts.ts';
@@ -14,6 +14,7 @@ const COLOURS: Readonly<Record<'light' | 'dark', MapColours>> = {
     background: '#eef2f5',
     land: '#ffffff',
     aside: '#f4f6f8',
+    dust: '#a6aeb6',
     border: '#dee2e6',
     city_border: '#868e96',
     label: '#343a40',
@@ -24,6 +25,7 @@ const COLOURS: Readonly<Record<'light' | 'dark', MapColours>> = {
     background: '#141517',
     land: '#25262b',
     aside: '#1a1b1e',
+    dust: '#6b6f76',
     border: '#373a40',
     city_border: '#5c5f66',
     label: '#e9ecef',
@@ -32,12 +34,19 @@ const COLOURS: Readonly<Record<'light' | 'dark', MapColours>> = {
 };
 const STEP_PX = 60;
 
+function maskOf(rows: readonly number[], count: number): Uint8Array {
+  const mask = new Uint8Array(count);
+  for (const at of rows) mask[at] = 1;
+  return mask;
+}
+
 export interface ProvinceMapProps {
   index: StationIndex;
   states: Uint8Array;
   /** Changes when `states` was changed in place. */
   revision: number;
-  shown: StationStatus | '';
+  /** Places of the stations to draw. */
+  rows: readonly number[];
   place: string;
   selected: number;
   onSelect(index: number): void;
@@ -54,7 +63,7 @@ export function ProvinceMap({
   index,
   states,
   revision,
-  shown,
+  rows,
   place,
   selected,
   onSelect,
@@ -89,8 +98,8 @@ export function ProvinceMap({
   }, []);
   useEffect(() => map?.setStations(index), [map, index]);
   useEffect(
-    () => map?.setStates(states, new Set(shown === '' ? STATUSES : [shown])),
-    [map, states, revision, shown],
+    () => map?.setStates(states, maskOf(rows, index.code.length)),
+    [map, states, revision, rows, index],
   );
   useEffect(() => map?.setColours(COLOURS[scheme]), [map, scheme]);
   useEffect(() => map?.show(place), [map, place]);

@@ -2,12 +2,12 @@
  * The province on a canvas: borders baked once as paths, ten thousand stations drawn by status, worst on top.
  * No tiles, no framework; zoom and pan never pass through React.
  */
-import { geoArea, geoMercator, geoPath, type GeoProjection } from 'd3-geo';
+import { geoMercator, geoPath, type GeoProjection } from 'd3-geo';
 import { select } from 'd3-selection';
 import { zoom, zoomIdentity, type D3ZoomEvent, type ZoomTransform } from 'd3-zoom';
 import KDBush from 'kdbush';
 import { feature } from 'topojson-client';
-import type { Feature, GeoJsonProperties, Geometry, Polygon, MultiPolygon } from 'geojson';
+import { wound } from './winding.ts';
 import { STATUSES, STATUS_LOOKS } from '../status.ts';
 import type { Borders } from './districts.ts';
 import type { StationStatus } from '@waystation/protocol/api';
@@ -22,6 +22,8 @@ export interface MapColours {
   land: string;
   /** Land outside the chosen city. */
   aside: string;
+  /** Stations nobody has heard of: there, but out of the way. */
+  dust: string;
   border: string;
   city_border: string;
   label: string;
@@ -47,42 +49,16 @@ const REACH_PX = { mouse: 8, touch: 22 } as const;
 const SIZE_PX: Readonly<Record<StationStatus, number>> = {
   unknown: 1.2,
   closed: 3,
-  open: 4,
-  inUse: 4,
-  offline: 5,
-  alarm: 6,
+  open: 5,
+  inUse: 5,
+  offline: 6,
+  alarm: 7,
 };
 const LABELS_FROM_SCALE = 2.5;
 const STATES_FROM_SCALE = 5;
 const SCALE_MAX = 60;
 const SMALL_WIDTH_PX = 500;
 const LABEL_FONTS = 'system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif';
-
-/** d3-geo wants clockwise outer rings; a polygon the wrong way round covers the rest of the globe. */
-function wound<P extends GeoJsonProperties>(one: Feature<Geometry, P>): Feature<Geometry, P> {
-  if (geoArea(one) <= 2 * Math.PI) return one;
-  const { geometry } = one;
-  if (geometry.type === 'Polygon')
-    return {
-      ...one,
-      geometry: {
-        ...geometry,
-        coordinates: geometry.coordinates.map((ring) => [...ring].reverse()),
-      } satisfies Polygon,
-    };
-  if (geometry.type === 'MultiPolygon') {
-    return {
-      ...one,
-      geometry: {
-        ...geometry,
-        coordinates: geometry.coordinates.map((polygon) =>
-          polygon.map((ring) => [...ring].reverse()),
-        ),
-      } satisfies MultiPolygon,
-    };
-  }
-  return one;
-}
 
 export class StationMap {
   readonly #canvas: HTMLCanvasElement;
@@ -96,7 +72,8 @@ export class StationMap {
   #y = new Float32Array(0);
   #tree: KDBush | null = null;
   #states: Uint8Array = new Uint8Array(0);
-  #shown: ReadonlySet<StationStatus> = new Set(STATUSES);
+  /** 1: drawn and to be found; shorter than the stations: the rest is. */
+  #visible: Uint8Array = new Uint8Array(0);
   #selected = -1;
   /** What `show` was last asked for; repeated when the size changes. */
   #place = '';
@@ -208,9 +185,9 @@ export class StationMap {
     this.draw();
   }
 
-  setStates(states: Uint8Array, shown: ReadonlySet<StationStatus>): void {
+  setStates(states: Uint8Array, visible: Uint8Array): void {
     this.#states = states;
-    this.#shown = shown;
+    this.#visible = visible;
     this.draw();
   }
 
@@ -286,7 +263,7 @@ export class StationMap {
     const inside = this.#tree.within(x, y, reach_px / this.#transform.k);
     const distance = (i: number) => ((this.#x[i] ?? 0) - x) ** 2 + ((this.#y[i] ?? 0) - y) ** 2;
     return inside
-      .filter((i) => this.#shown.has(STATUSES[this.#states[i] ?? 0] ?? 'unknown'))
+      .filter((i) => this.#visible[i] !== 0)
       .reduce((best, i) => (best < 0 || distance(i) < distance(best) ? i : best), -1);
   }
 
@@ -304,8 +281,11 @@ export class StationMap {
     this.#paintBorders(colours, k);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     STATUSES.forEach((status, digit) => {
-      if (this.#shown.has(status))
-        this.#paintStations(digit, STATUS_LOOKS[status][colours.scheme], status);
+      this.#paintStations(
+        digit,
+        status === 'unknown' ? colours.dust : STATUS_LOOKS[status][colours.scheme],
+        status,
+      );
     });
     this.#paintLabels(colours, k < LABELS_FROM_SCALE ? this.#cities : this.#counties);
     if (this.#selected >= 0) this.#paintSelected(colours);
@@ -339,7 +319,7 @@ export class StationMap {
     context.strokeStyle = colour;
     context.lineWidth = 1.5;
     for (let i = 0; i < this.#x.length; i += 1) {
-      if ((this.#states[i] ?? 0) !== digit) continue;
+      if ((this.#states[i] ?? 0) !== digit || this.#visible[i] === 0) continue;
       const px = (this.#x[i] ?? 0) * k + x;
       const py = (this.#y[i] ?? 0) * k + y;
       if (px < -size || py < -size || px > this.#width + size || py > this.#height + size) continue;

@@ -70,7 +70,9 @@ export function OpenDoor({ station }: { station: StationDetail }) {
     }
   };
   const not = !station.online
-    ? text.open_not_offline
+    ? station.online_since === null
+      ? text.refusal['the station was never connected']
+      : text.open_not_offline
     : ROOM_IN_USE.includes(station.room)
       ? text.open_not_occupied
       : null;

@@ -154,7 +154,7 @@ export function Overview() {
             index={stations}
             states={states}
             revision={revision}
-            shown={filter.status}
+            rows={rows}
             place={filter.place}
             selected={highlight}
             onSelect={(at) =>

@@ -174,7 +174,7 @@ export function Station() {
               (detail.online
                 ? text.online_since(time(detail.online_since))
                 : text.offline_since(time(detail.online_since)))}
-            {' · '}
+            {detail.online_since !== null && ' · '}
             {detail.last_record_at === null
               ? text.never_heard
               : text.last_record(age(detail.last_record_at, now))}
