@@ -17,6 +17,7 @@ import { differences, query, readCommitted } from './committed.ts';
 import {
   CommandAnswer,
   someStations,
+  Started,
   startTestStack,
   Station,
   until,
@@ -28,6 +29,7 @@ const OTHER = parseStationCode(someStations(1)[0] ?? '') ?? DEMO_STATION;
 const GATEWAYS = ['gateway', 'gateway-2'] as const;
 
 const directory = temporaryDirectory('broker');
+const started = new Started();
 let postgres: TestPostgres;
 let broker: TestMosquitto;
 let system: TestStack;
@@ -44,24 +46,25 @@ beforeAll(async () => {
   );
   const password_file = join(directory.path, 'broker-password');
   writeFileSync(password_file, 'only-for-tests\n');
-  [postgres, broker] = await Promise.all([
-    startPostgres(),
-    startMosquitto({
+  postgres = started.add(await startPostgres());
+  broker = started.add(
+    await startMosquitto({
       accounts: { gateways: 'only-for-tests', ...tokens },
       acl: mosquittoAcl('gateways'),
     }),
-  ]);
-  system = await startTestStack({
-    data_dir: directory.path,
-    database: postgres.url,
-    broker: { url: broker.url, username: 'gateways', password_file },
-    gateways: 2,
-    wall_clock: () => ISSUED_AT_S * 1000, // the token that Mosquitto was told
-  });
+  );
+  system = started.add(
+    await startTestStack({
+      data_dir: directory.path,
+      database: postgres.url,
+      broker: { url: broker.url, username: 'gateways', password_file },
+      gateways: 2,
+      wall_clock: () => ISSUED_AT_S * 1000, // the token that Mosquitto was told
+    }),
+  );
 });
 afterAll(async () => {
-  await system.stop();
-  await Promise.all([broker.stop(), postgres.stop()]);
+  await started.stop();
   directory.remove();
 });
 

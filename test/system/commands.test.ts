@@ -7,6 +7,7 @@ import { startPostgres, type TestPostgres } from '../servers/postgres.ts';
 import {
   CommandAnswer,
   Events,
+  Started,
   startTestStack,
   Station,
   until,
@@ -14,15 +15,15 @@ import {
 } from './local-stack.ts';
 
 const clock = systemClock();
+const started = new Started();
 let postgres: TestPostgres;
 let system: TestStack;
 beforeAll(async () => {
-  postgres = await startPostgres();
-  system = await startTestStack({ database: postgres.url, fleet_size: 1 });
+  postgres = started.add(await startPostgres());
+  system = started.add(await startTestStack({ database: postgres.url, fleet_size: 1 }));
 });
 afterAll(async () => {
-  await system.stop();
-  await postgres.stop();
+  await started.stop();
 });
 
 const order = (station: string, reason: string) =>

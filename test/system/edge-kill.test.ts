@@ -11,7 +11,7 @@ import { startProcess, type LocalProcess } from '@waystation/scripts/local/proce
 import { percentile } from '../bench/percentile.ts';
 import { startPostgres, type TestPostgres } from '../servers/postgres.ts';
 import { differences, query, readCommitted } from './committed.ts';
-import { startTestStack, until, type TestStack } from './local-stack.ts';
+import { Started, startTestStack, until, type TestStack } from './local-stack.ts';
 
 /** Whole processes; the outbox alone is killed two hundred times in test/power. */
 const KILLS = 60;
@@ -19,16 +19,16 @@ const LIFE_MAX_MS = 250;
 const SEED = 20_261_122;
 
 const clock = systemClock();
+const started = new Started();
 let postgres: TestPostgres;
 let system: TestStack;
 beforeAll(async () => {
   execFileSync(process.execPath, [fileURLToPath(new URL('../../edge/bundle.ts', import.meta.url))]);
-  postgres = await startPostgres();
-  system = await startTestStack({ database: postgres.url });
+  postgres = started.add(await startPostgres());
+  system = started.add(await startTestStack({ database: postgres.url }));
 });
 afterAll(async () => {
-  await system.stop();
-  await postgres.stop();
+  await started.stop();
 });
 
 /** The station's own configuration, with the reader on a line that the test holds. */

@@ -48,6 +48,19 @@ export async function until<T>(
   throw new Error(`not within ${timeout_ms} ms: ${what} ${trouble}`);
 }
 
+/** What a suite has started: ended in reverse order, also when only half of it could be started. */
+export class Started {
+  readonly #ends: (() => unknown)[] = [];
+
+  add<T extends { stop(): Promise<unknown> }>(part: T): T {
+    this.#ends.push(() => part.stop());
+    return part;
+  }
+  async stop(): Promise<void> {
+    for (const end of this.#ends.toReversed()) await end();
+  }
+}
+
 /** How far one stream of one station reaches, by the station's own file. */
 export interface Head {
   station: string;

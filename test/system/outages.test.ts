@@ -10,7 +10,7 @@ import { startInfluxd, type TestInfluxd } from '../servers/influxd.ts';
 import { startPostgres, type TestPostgres } from '../servers/postgres.ts';
 import { temporaryDirectory } from '../servers/process.ts';
 import { countPoints, differences, query, readCommitted } from './committed.ts';
-import { startTestStack, until, type Head, type TestStack } from './local-stack.ts';
+import { Started, startTestStack, until, type Head, type TestStack } from './local-stack.ts';
 
 /** Openings of the demo door that each outage must see. */
 const OPENINGS_EACH = 8;
@@ -23,6 +23,7 @@ const RESUME_MS = 25_000;
 
 const clock = systemClock();
 const directory = temporaryDirectory('outages');
+const started = new Started();
 let postgres: TestPostgres;
 let influxd: TestInfluxd;
 let system: TestStack;
@@ -34,7 +35,7 @@ const refused: string[] = [];
 let unanswered = 0;
 let phase = 'all is well';
 const shop = { open: true };
-let traffic: Promise<unknown>;
+let traffic: Promise<unknown> = Promise.resolve();
 
 async function visitDemo(): Promise<void> {
   while (shop.open) {
@@ -55,24 +56,30 @@ async function visitFleet(): Promise<void> {
 }
 
 beforeAll(async () => {
-  [postgres, influxd] = await Promise.all([startPostgres(), startInfluxd()]);
+  postgres = started.add(await startPostgres());
+  influxd = started.add(await startInfluxd());
   const password_file = join(directory.path, 'influx-password');
   writeFileSync(password_file, influxd.password);
   const { url, database, username } = influxd;
-  system = await startTestStack({
-    fleet_size: FLEET_SIZE,
-    fleet_pace: { report_interval_ms: 1_000, poll_interval_ms: 250, events_per_station_day: 5_000 },
-    database: postgres.url,
-    influx: { url, database, username, password_file },
-  });
+  system = started.add(
+    await startTestStack({
+      fleet_size: FLEET_SIZE,
+      fleet_pace: {
+        report_interval_ms: 1_000,
+        poll_interval_ms: 250,
+        events_per_station_day: 5_000,
+      },
+      database: postgres.url,
+      influx: { url, database, username, password_file },
+    }),
+  );
   member = await system.member('outages');
   traffic = Promise.all([visitDemo(), visitFleet()]);
 });
 afterAll(async () => {
   shop.open = false;
   await traffic;
-  await system.stop();
-  await Promise.all([postgres.stop(), influxd.stop()]);
+  await started.stop();
   directory.remove();
 });
 

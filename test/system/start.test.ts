@@ -21,7 +21,7 @@ const mqtt_port = await freePort();
 const url = `http://127.0.0.1:${http_port}`;
 const running: Program[] = [];
 afterAll(async () => {
-  await Promise.all(running.map((program) => program.end('SIGINT')));
+  await Promise.all(running.map((program) => program.end('SIGTERM')));
   directory.remove();
 });
 
@@ -82,11 +82,16 @@ const eventEpoch = (data_dir: string) =>
     ({ stream }) => stream === 'event',
   )?.epoch;
 
-/** Interrupts as Ctrl-C does. Returns how long the whole family took to end. */
-async function interrupt(program: Program): Promise<{ family: number; ended_ms: number }> {
-  const family = [program.child.pid ?? 0, ...descendants(program.child.pid ?? 0)];
+/**
+ * `Ctrl-C`: to every process of the terminal. `kill`: SIGTERM to npm alone, as a supervisor or a script does.
+ * Returns how long the whole family took to end.
+ */
+async function end(program: Program, how: 'Ctrl-C' | 'kill') {
+  const npm_pid = program.child.pid ?? 0;
+  const family = [npm_pid, ...descendants(npm_pid)];
   const began = performance.now();
-  process.kill(-(program.child.pid ?? 0), 'SIGINT');
+  if (how === 'Ctrl-C') process.kill(-npm_pid, 'SIGINT');
+  else process.kill(npm_pid, 'SIGTERM');
   await until('the family ends', () => !family.some(alive), 6_000).catch((error: unknown) => {
     const left = family
       .filter(alive)
@@ -116,8 +121,8 @@ describe('npm start', () => {
     );
     const before = { demo: await events(DEMO_STATION), fleet: await events(fleet_code) };
 
-    const ended = await interrupt(first);
-    expect(ended.family).toBeGreaterThanOrEqual(7); // npm, its shell or start.ts, five parts
+    const ended = await end(first, 'Ctrl-C');
+    expect(ended.family).toBeGreaterThanOrEqual(7); // npm, the launcher, five parts
     expect(ended.ended_ms).toBeLessThan(5_000);
     expect(readdirSync(join(first_dir, 'demo'))).not.toContain('simulator.sock');
     const epoch = eventEpoch(first_dir);
@@ -135,7 +140,7 @@ describe('npm start', () => {
       'the count goes on',
       async () => (await station(DEMO_STATION)).today.openings === 2,
     );
-    const ended_again = await interrupt(second);
+    const ended_again = await end(second, 'kill');
     expect(ended_again.ended_ms).toBeLessThan(5_000);
     expect(eventEpoch(backup_dir)).toBe(epoch);
     const all = kept.demo.map((line) => line.epoch);
