@@ -227,3 +227,26 @@ export class FakeBrowser {
     return tab;
   }
 }
+
+/** What a tab shows, and what it was told. */
+export const digits = (tab: FakeTab) => [...tab.store.view().states];
+export const line = (tab: FakeTab) => tab.store.view().line;
+export const eventsOf = (tab: FakeTab) =>
+  tab.heard.flatMap((message) => (message.type === 'event' ? [message.event.seq] : []));
+
+/** A door event, told apart by its number. */
+export function event(seq: number): LiveMessage {
+  return {
+    type: 'event',
+    event: {
+      station: 's',
+      epoch: 'e',
+      seq,
+      kind: 'door',
+      at: 1,
+      received_at: 2,
+      clock: 'synced',
+      summary: {},
+    },
+  };
+}
