@@ -122,6 +122,6 @@ test('whatever happens: in the end every visible tab shows what the server has, 
         expect(server.connections).toBe(tabs.length === 0 ? 0 : 1);
       },
     ),
-    { numRuns: 500 },
+    { numRuns: 3000 },
   );
 });
