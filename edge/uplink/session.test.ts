@@ -204,6 +204,6 @@ describe('window', () => {
     }
     expect(sent).toBe(before + 5);
     expect(at.lanes.event.in_flight).toHaveLength(1);
-    expect(waits).toEqual([10_000, 20_000, 40_000, 80_000, 80_000]);
+    expect(waits).toEqual([5_000, 10_000, 20_000, 20_000, 20_000]);
   });
 });

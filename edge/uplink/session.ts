@@ -82,8 +82,12 @@ export const RECONNECT_FIRST_MS = 500;
 export const RECONNECT_MAX_MS = 60_000;
 /** A session that lived this long was a good one: the next failure waits briefly again. */
 export const SESSION_LIVED_MS = 30_000;
-export const ACK_PATIENCE_MS = 10_000;
-export const ACK_PATIENCE_MAX_MS = 80_000;
+/**
+ * An answer takes a round trip and a commit. Short, because what waits behind an outage of the cloud may be an alarm;
+ * doubled while nothing answers, so that ten thousand stations do not drown a cloud that is slow.
+ */
+export const ACK_PATIENCE_MS = 5_000;
+export const ACK_PATIENCE_MAX_MS = 20_000;
 const WINDOW_FIRST = 2;
 /** So often must the cloud insist that it has less than it acknowledged, before the station takes it for another history. */
 export const REGRESS_STRIKES = 3;

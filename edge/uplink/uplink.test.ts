@@ -11,6 +11,7 @@ import { prng } from '@waystation/runtime/prng';
 import { outboxFileOn } from '../outbox/outbox-file.ts';
 import { outboxStoreOn } from '../outbox/outbox-store.ts';
 import type { Outbox, UplinkSession, UplinkTransport } from '../ports.ts';
+import { ACK_PATIENCE_MAX_MS, ACK_PATIENCE_MS } from './session.ts';
 import { startUplink, type Uplink } from './uplink.ts';
 
 const event = (n: number): EventRecord => ({
@@ -109,7 +110,7 @@ test('sends what is there, then what comes, and trims on the answer alone', asyn
     [1, 1],
     [2, 1],
   ]);
-  await clock.advance(5_000);
+  await clock.advance(ACK_PATIENCE_MS - 1);
   expect(outbox.position('event').acked).toBe(0);
   acknowledge(2);
   expect(outbox.position('event').acked).toBe(2);
@@ -139,11 +140,11 @@ test('samples wait for the first answer to an event of the session', async () =>
 
 test('a late answer brings the same records again, once', async () => {
   await outbox.appendEvent(event(1));
-  await clock.advance(9_999);
+  await clock.advance(ACK_PATIENCE_MS - 1);
   expect(transport.sent).toHaveLength(2);
   await clock.advance(1);
   expect(transport.sent[2]?.message).toMatchObject({ first: 1, records: { length: 2 } });
-  await clock.advance(9_000);
+  await clock.advance(2 * ACK_PATIENCE_MS - 1);
   expect(transport.sent).toHaveLength(3);
 });
 
@@ -182,7 +183,7 @@ test('a cloud that has less than it acknowledged is answered with a new epoch, n
   await outbox.appendEvent(event(10));
   for (let n = 0; n < 4; n += 1) {
     transport.ack({ stream: 'event', epoch: before, through: 5, problem: 'gap' });
-    await clock.advance(80_000);
+    await clock.advance(4 * ACK_PATIENCE_MAX_MS);
   }
   expect(outbox.position('event').epoch).not.toBe(before);
   expect(transport.sent.at(-1)?.message).toMatchObject({
