@@ -1,11 +1,11 @@
 /** `npm run fleet -- --stations N`: more simulated stations for a running `npm start`, none of those it has already. */
 import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { DEMO_STATION } from '@waystation/cloud/seed/demo-station';
 import { shandongStations } from '@waystation/cloud/seed/shandong';
 import { Fault, isFault } from '@waystation/runtime/fault';
+import { callersPath, readFlags, wholeNumber } from './local/flags.ts';
 import { startProcess } from './local/process.ts';
 
 const USAGE = `npm run fleet -- [options]
@@ -27,27 +27,6 @@ const OPTIONS = {
   help: { type: 'boolean', default: false },
 } as const;
 
-function readArguments(argv: readonly string[]) {
-  try {
-    return parseArgs({ args: [...argv], options: OPTIONS, strict: true }).values;
-  } catch (cause) {
-    throw new Fault(
-      'USAGE',
-      { problem: cause instanceof Error ? cause.message : String(cause) },
-      cause,
-    );
-  }
-}
-
-function whole(flag: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  throw new Fault('USAGE', {
-    flag: `--${flag}`,
-    problem: `"${text}" is not a whole number from ${least} to ${most}`,
-  });
-}
-
 /** The stations that npm start drives already: a second session of the same station would push the first one out. */
 function takenStations(data_dir: string): ReadonlySet<string> {
   const path = join(data_dir, 'config', 'fleet.json');
@@ -59,12 +38,12 @@ function takenStations(data_dir: string): ReadonlySet<string> {
 }
 
 async function main(): Promise<number> {
-  const flags = readArguments(process.argv.slice(2));
+  const flags = readFlags(OPTIONS, process.argv.slice(2));
   if (flags.help) {
     console.log(USAGE);
     return 0;
   }
-  const data_dir = resolve(process.env['INIT_CWD'] ?? process.cwd(), flags.data);
+  const data_dir = callersPath(flags.data);
   const keys = join(data_dir, 'keys');
   if (!existsSync(keys))
     throw new Fault('NOT_FOUND', {
@@ -75,7 +54,7 @@ async function main(): Promise<number> {
   const free = shandongStations(1)
     .map((station) => station.code)
     .filter((code) => !taken.has(code));
-  const count = whole('stations', flags.stations, 1, free.length);
+  const count = wholeNumber('stations', flags.stations, 1, free.length);
   const began = performance.now();
   const fleet = await startProcess({
     name: 'more-stations',
@@ -87,14 +66,16 @@ async function main(): Promise<number> {
     config: {
       stations: free.slice(0, count),
       data_dir: join(data_dir, 'more-stations'),
-      gateway: { url: `mqtt://127.0.0.1:${whole('mqtt-port', flags['mqtt-port'], 1, 65_535)}` },
+      gateway: {
+        url: `mqtt://127.0.0.1:${wholeNumber('mqtt-port', flags['mqtt-port'], 1, 65_535)}`,
+      },
       token_key_file: join(keys, 'station-token.private.pem'),
       root_keys_file: join(keys, 'root-public.json'),
-      report_interval_ms: 1000 * whole('report-s', flags['report-s'], 1, 3600),
+      report_interval_ms: 1000 * wholeNumber('report-s', flags['report-s'], 1, 3600),
       poll_interval_ms: 2_000,
-      events_per_station_day: whole('events', flags.events, 0, 100_000),
+      events_per_station_day: wholeNumber('events', flags.events, 0, 100_000),
       connect_per_s: 200,
-      seed: whole('seed', flags.seed, 0, 0xffff_ffff),
+      seed: wholeNumber('seed', flags.seed, 0, 0xffff_ffff),
       log_level: 'info',
     },
   });

@@ -1,6 +1,7 @@
 /** `npm run hardware -- [--data DIR] COMMAND …`: one line to the demo station's simulated hardware, as at its own prompt. */
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { isFault } from '@waystation/runtime/fault';
+import { callersPath } from './local/flags.ts';
 import { connectSimulator } from './local/simulator.ts';
 import { demoDirectory } from './local/stack.ts';
 
@@ -13,7 +14,7 @@ function readArguments(argv: readonly string[]): { data: string; line: string } 
 
 try {
   const { data, line } = readArguments(process.argv.slice(2));
-  const data_dir = resolve(process.env['INIT_CWD'] ?? process.cwd(), data);
+  const data_dir = callersPath(data);
   const simulator = await connectSimulator(join(demoDirectory(data_dir), 'simulator.sock'));
   console.log(JSON.stringify(await simulator.ask({ do: 'prompt', line })));
   simulator.close();

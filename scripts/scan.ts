@@ -1,10 +1,10 @@
 /** `npm run scan -- --station CODE [--member NAME]`: shows a member's QR to a running station's reader and prints the decision. */
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { join } from 'node:path';
 import { DEMO_STATION } from '@waystation/cloud/seed/demo-station';
 import { parseStationCode } from '@waystation/protocol/station-code';
 import { Fault, isFault } from '@waystation/runtime/fault';
+import { callersPath, readFlags } from './local/flags.ts';
 import { openMember } from './local/member.ts';
 import { connectSimulator } from './local/simulator.ts';
 import { demoDirectory, fleetDirectory } from './local/stack.ts';
@@ -18,32 +18,18 @@ const USAGE = `npm run scan -- [options]
   --print          print the code's text and show nothing
 `;
 
-function readArguments(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      strict: true,
-      options: {
-        station: { type: 'string', default: 'demo' },
-        member: { type: 'string', default: '演示会员' },
-        data: { type: 'string', default: '.waystation' },
-        url: { type: 'string', default: 'http://127.0.0.1:8080' },
-        text: { type: 'string' },
-        print: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    }).values;
-  } catch (cause) {
-    throw new Fault(
-      'USAGE',
-      { problem: cause instanceof Error ? cause.message : String(cause) },
-      cause,
-    );
-  }
-}
+const OPTIONS = {
+  station: { type: 'string', default: 'demo' },
+  member: { type: 'string', default: '演示会员' },
+  data: { type: 'string', default: '.waystation' },
+  url: { type: 'string', default: 'http://127.0.0.1:8080' },
+  text: { type: 'string' },
+  print: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const;
 
 async function main(): Promise<void> {
-  const flags = readArguments(process.argv.slice(2));
+  const flags = readFlags(OPTIONS, process.argv.slice(2));
   if (flags.help) return console.log(USAGE);
   const station = flags.station === 'demo' ? DEMO_STATION : parseStationCode(flags.station);
   if (station === null)
@@ -51,7 +37,7 @@ async function main(): Promise<void> {
       flag: '--station',
       problem: `"${flags.station}" is not a station code`,
     });
-  const data_dir = resolve(process.env['INIT_CWD'] ?? process.cwd(), flags.data);
+  const data_dir = callersPath(flags.data);
   if (!existsSync(data_dir))
     throw new Fault('NOT_FOUND', {
       data: data_dir,

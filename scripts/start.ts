@@ -1,12 +1,12 @@
 /** `npm start`: the whole of Waystation on this machine, with Shandong's stations to look at and one door to open. */
 import { createServer } from 'node:net';
 import { once } from 'node:events';
-import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { join } from 'node:path';
 import { DEMO_STATION, DEMO_STATION_NAME } from '@waystation/cloud/seed/demo-station';
 import { shandongStations } from '@waystation/cloud/seed/shandong';
 import { Fault, isFault } from '@waystation/runtime/fault';
 import { buildConsole } from './local/console.ts';
+import { callersPath, readFlags, wholeNumber } from './local/flags.ts';
 import { startStack } from './local/stack.ts';
 
 const USAGE = `npm start -- [options]
@@ -33,28 +33,6 @@ const OPTIONS = {
   help: { type: 'boolean', default: false },
 } as const;
 
-function readArguments(argv: readonly string[]) {
-  try {
-    return parseArgs({ args: [...argv], options: OPTIONS, strict: true, allowPositionals: false })
-      .values;
-  } catch (cause) {
-    throw new Fault(
-      'USAGE',
-      { problem: cause instanceof Error ? cause.message : String(cause) },
-      cause,
-    );
-  }
-}
-
-function whole(flag: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  throw new Fault('USAGE', {
-    flag: `--${flag}`,
-    problem: `"${text}" is not a whole number from ${least} to ${most}`,
-  });
-}
-
 function address(flag: string, text: string, protocols: readonly string[]): URL {
   if (URL.canParse(text)) {
     const url = new URL(text);
@@ -76,11 +54,6 @@ async function portIsFree(port: number): Promise<void> {
   }
   server.close();
   await once(server, 'close');
-}
-
-/** A path relative to where npm was called, not to the project. */
-function directory(text: string): string {
-  return resolve(process.env['INIT_CWD'] ?? process.cwd(), text);
 }
 
 /** Every n-th station of the province, so that each city has some; the demo station comes first and by itself. */
@@ -132,15 +105,15 @@ Logs, data and keys: ${data_dir}    End with Ctrl-C.
 }
 
 async function main(): Promise<number> {
-  const flags = readArguments(process.argv.slice(2));
+  const flags = readFlags(OPTIONS, process.argv.slice(2));
   if (flags.help) {
     console.log(USAGE);
     return 0;
   }
-  const http_port = whole('port', flags.port, 1, 65_535);
-  const mqtt_port = whole('mqtt-port', flags['mqtt-port'], 1, 65_535);
-  const stations = whole('stations', flags.stations, 0, 10_658);
-  const seed = whole('seed', flags.seed, 0, 0xffff_ffff);
+  const http_port = wholeNumber('port', flags.port, 1, 65_535);
+  const mqtt_port = wholeNumber('mqtt-port', flags['mqtt-port'], 1, 65_535);
+  const stations = wholeNumber('stations', flags.stations, 0, 10_658);
+  const seed = wholeNumber('seed', flags.seed, 0, 0xffff_ffff);
   const outside = {
     ...(flags.database === undefined
       ? {}
@@ -153,7 +126,7 @@ async function main(): Promise<number> {
   const interrupted = new Promise<void>((stop) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop());
   });
-  const data_dir = directory(flags.data);
+  const data_dir = callersPath(flags.data);
   const stack = await startStack({
     ...outside,
     data_dir,
