@@ -7,6 +7,7 @@ import { shandongStations } from '@waystation/cloud/seed/shandong';
 import { Fault, isFault } from '@waystation/runtime/fault';
 import { buildConsole } from './local/console.ts';
 import { callersPath, readFlags, wholeNumber } from './local/flags.ts';
+import { influxAddress, makeInfluxDatabase } from './local/influx.ts';
 import { startStack } from './local/stack.ts';
 
 const USAGE = `npm start -- [options]
@@ -82,15 +83,15 @@ function broker(text: string) {
   return { broker: { url: url.href.replace(/\/$/, ''), username, password_file } };
 }
 
-function influx(text: string) {
+/** Points wait in the backlog until InfluxDB is there: no reason not to start. */
+async function influx(text: string) {
   const url = address('influx', text, ['http:', 'https:']);
-  const database = url.pathname.slice(1) || 'waystation';
-  const password_file = process.env['INFLUX_PASSWORD_FILE'];
-  const login =
-    url.username !== '' && password_file !== undefined
-      ? { username: decodeURIComponent(url.username), password_file }
-      : {};
-  return { influx: { url: url.origin, database, ...login } };
+  const influx = influxAddress(url, process.env['INFLUX_PASSWORD_FILE']);
+  if (!(await makeInfluxDatabase(influx)))
+    console.error(
+      `InfluxDB at ${influx.url} did not make the database ${influx.database}; going on`,
+    );
+  return { influx };
 }
 
 function tell(url: string, data_dir: string) {
@@ -118,7 +119,7 @@ async function main(): Promise<number> {
     ...(flags.database === undefined
       ? {}
       : { database: address('database', flags.database, ['postgres:', 'postgresql:']).href }),
-    ...(flags.influx === undefined ? {} : influx(flags.influx)),
+    ...(flags.influx === undefined ? {} : await influx(flags.influx)),
     ...(flags.broker === undefined ? {} : broker(flags.broker)),
   };
   await portIsFree(http_port);
