@@ -37,7 +37,7 @@ export interface TelemetryStore {
   readonly kind: 'influx' | 'sql';
   /**
    * Resolves when every point is durable, but those returned.
-   * Rejects with Fault TELEMETRY_UNAVAILABLE: any part may be stored; write the same points again.
+   * Rejects with Fault TELEMETRY_UNAVAILABLE: some or all may be stored; write the same points again.
    */
   write(points: readonly TelemetryPoint[]): Promise<readonly RejectedPoint[]>;
   /** Rejects with Fault TELEMETRY_UNAVAILABLE. */

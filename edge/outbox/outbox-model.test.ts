@@ -1,4 +1,4 @@
-/** The outbox against a model that is a list: any order of appends, reads, answers and power cuts. */
+/** The outbox against a model that is a list, in every order of appends, reads, answers and power cuts. */
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

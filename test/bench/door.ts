@@ -3,34 +3,20 @@ import { join } from 'node:path';
 import { DEMO_STATION } from '@waystation/cloud/seed/demo-station';
 import { openMember } from '@waystation/scripts/local/member';
 import { connectSimulator } from '@waystation/scripts/local/simulator';
-import { demoDirectory, startStack } from '@waystation/scripts/local/stack';
-import { freePort, temporaryDirectory } from '../servers/process.ts';
+import { demoDirectory } from '@waystation/scripts/local/stack';
 import { percentile } from './percentile.ts';
+import { startStationStack } from './station-stack.ts';
 
 /** The door is used like a busy one: a scan, somebody walks through, the next scan. */
 export async function benchDoor(seconds: number) {
-  const directory = temporaryDirectory('bench-door');
-  const stack = await startStack({
-    data_dir: directory.path,
-    http_port: await freePort(),
-    mqtt_port: await freePort(),
-    station_codes: [],
-    seed: 1,
-    wall_clock: Date.now,
-    progress: (text) => console.error(text),
-  });
+  const { directory, stack, end } = await startStationStack('bench-door');
   try {
-    const member = await openMember(
-      join(directory.path, 'members'),
-      'bench',
-      stack.url,
-      Date.now(),
-    );
-    const simulator = await connectSimulator(join(demoDirectory(directory.path), 'simulator.sock'));
+    const member = await openMember(join(directory, 'members'), 'bench', stack.url, Date.now());
+    const simulator = await connectSimulator(join(demoDirectory(directory), 'simulator.sock'));
     const times_ms: number[] = [];
     const refused: Record<string, number> = {};
-    const end = performance.now() + seconds * 1000;
-    while (performance.now() < end) {
+    const until = performance.now() + seconds * 1000;
+    while (performance.now() < until) {
       const answer = await simulator.scan(DEMO_STATION, member.present(Date.now()));
       if (answer.outcome === 'granted' && typeof answer.decision_ms === 'number')
         times_ms.push(answer.decision_ms);
@@ -49,7 +35,6 @@ export async function benchDoor(seconds: number) {
       max_ms: percentile(times_ms, 100),
     };
   } finally {
-    await stack.stop();
-    directory.remove();
+    await end();
   }
 }

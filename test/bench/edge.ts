@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { DEMO_STATION } from '@waystation/cloud/seed/demo-station';
 import { openMember } from '@waystation/scripts/local/member';
 import { connectSimulator } from '@waystation/scripts/local/simulator';
-import { demoDirectory, startStack } from '@waystation/scripts/local/stack';
+import { demoDirectory } from '@waystation/scripts/local/stack';
 import { startProcess } from '@waystation/scripts/local/process';
-import { freePort, temporaryDirectory } from '../servers/process.ts';
+import { startStationStack } from './station-stack.ts';
 
 /** As the systemd unit runs it: a small young generation keeps memory flat. */
 const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=48'];
@@ -35,35 +35,26 @@ function processor_s(pid: number): number {
 }
 
 export async function benchEdge(seconds: number) {
-  const directory = temporaryDirectory('bench-edge');
   execFileSync(process.execPath, [new URL('../../edge/bundle.ts', import.meta.url).pathname], {
     stdio: 'inherit',
   });
-  const stack = await startStack({
-    data_dir: directory.path,
-    http_port: await freePort(),
-    mqtt_port: await freePort(),
-    station_codes: [],
-    seed: 1,
-    wall_clock: Date.now,
-    progress: (text) => console.error(text),
-  });
+  const { directory, stack, end } = await startStationStack('bench-edge');
   try {
     await stack.processes.get('demo-edge')?.stop();
-    const config = join(directory.path, 'config', 'demo-edge.json');
+    const config = join(directory, 'config', 'demo-edge.json');
     const began = performance.now();
     const edge = await startProcess({
       name: 'bundled-edge',
       entry: 'edge/dist/edge.mjs',
       args: ['--config', config],
-      data_dir: directory.path,
+      data_dir: directory,
       node_flags: NODE_FLAGS,
     });
     const ready_s = (performance.now() - began) / 1000;
     const pid = edge.child.pid ?? 0;
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     const quiet = await measure(pid, seconds);
-    const per_opening = await bytesPerOpening(pid, directory.path, stack.url);
+    const per_opening = await bytesPerOpening(pid, directory, stack.url);
     const rss_mb = status(pid, 'VmRSS') / 1024;
     const flash = quiet.bytes_per_s * DAY_S + per_opening * OPENINGS_PER_DAY;
     await edge.stop();
@@ -76,8 +67,7 @@ export async function benchEdge(seconds: number) {
       bytes_per_opening: Math.round(per_opening),
     };
   } finally {
-    await stack.stop();
-    directory.remove();
+    await end();
   }
 }
 

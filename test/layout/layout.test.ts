@@ -66,7 +66,7 @@ const BANS: readonly { pattern: RegExp; use: string; except: RegExp }[] = [
   { pattern: /^\s*(export\s+)?(const\s+)?enum\s/m, use: 'an `as const` table', except: /^$/ },
   { pattern: /^\s*(export\s+)?namespace\s/m, use: 'a module', except: /^$/ },
   { pattern: /@ts-(ignore|nocheck|expect-error)/, use: 'a type that is true', except: /^$/ },
-  { pattern: /\bas any\b|: any\b/, use: 'unknown and a check', except: /^$/ },
+  { pattern: /(?:\bas|:) any\b/, use: 'unknown and a check', except: /^$/ },
   { pattern: /\.skip\(|\.only\(|\.todo\(/, use: 'a test that runs', except: /^$/ },
 ];
 

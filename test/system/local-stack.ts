@@ -25,7 +25,7 @@ import { freePort, temporaryDirectory } from '../servers/process.ts';
 
 const clock = systemClock();
 const PAUSE_MS = 50;
-/** An outbox is opened only to be read: any size will do. */
+/** An outbox is opened only to be read, so its size does not matter. */
 const SIZE_LIMIT_BYTES = 2 ** 30;
 
 /** Asks again and again until there is an answer. Rejects after `timeout_ms` with what was waited for and last seen. */
