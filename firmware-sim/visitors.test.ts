@@ -1,18 +1,12 @@
 import { expect, test } from 'vitest';
 import { epochMs } from '@waystation/runtime/clock';
 import { prng } from '@waystation/runtime/prng';
-import { consumption, HOUR_WEIGHTS, nextArrival_ms, stay_ms, visitsPerDay } from './visitors.ts';
+import { HOUR_WEIGHTS } from './demand.ts';
+import { consumption, nextArrival_ms, stay_ms, visitsPerDay } from './visitors.ts';
 
 const DAY_MS = 86_400_000;
 /** Midnight in China. */
 const MIDNIGHT = Date.UTC(2026, 6, 1) - 8 * 3_600_000;
-
-test('the hours of a day sum to 100 percent', () => {
-  for (const kind of ['W', 'M'] as const) {
-    expect(HOUR_WEIGHTS[kind]).toHaveLength(24);
-    expect(HOUR_WEIGHTS[kind].reduce((sum, share) => sum + share, 0)).toBeCloseTo(100, 9);
-  }
-});
 
 test('visits a day over many stations: the median, mean and tail of the published counts', () => {
   const random = prng(7);

@@ -106,6 +106,11 @@ export const FAULTS = {
     retry: true,
     operator: 'A fault of the service itself: find the request id in its log and report it.',
   },
+  MACHINE_TOO_SMALL: {
+    retry: false,
+    operator:
+      'Raise the named limit as the message says, or ask for a smaller run; nothing was started.',
+  },
   PART_MISSING: { retry: false, operator: 'Install the named part with the printed command.' },
 } as const satisfies Record<string, { retry: boolean; operator: string }>;
 

@@ -5,6 +5,7 @@ import { StationCodeSchema, type StationCode } from '@waystation/protocol/statio
 import { parseConfig } from '@waystation/runtime/config';
 import { Fault } from '@waystation/runtime/fault';
 import { LEVELS } from '@waystation/runtime/log';
+import { SCENARIOS } from '../demand.ts';
 
 const path = z.string().min(1);
 const STATIONS_MAX = 200_000;
@@ -31,7 +32,11 @@ export const FleetConfig = z.strictObject({
   cards_file: path.optional(),
   report_interval_ms: z.int().min(1_000).max(3_600_000).default(60_000),
   poll_interval_ms: z.int().min(100).max(60_000).default(1_000),
-  /** Mean over all stations; each one has its own, log-normal. 0: nobody comes. */
+  /** Every durable record is written down here for an auditor, see ledger.ts; absent: nowhere. */
+  ledger_file: path.optional(),
+  /** What kind of day it is, see demand.ts. */
+  scenario: z.enum(SCENARIOS).default('ordinary'),
+  /** Mean of an ordinary day over all stations; each one has its own, log-normal. 0: nobody comes. */
   events_per_station_day: z.number().min(0).max(100_000).default(100),
   connect_per_s: z.number().min(0.1).max(5_000).default(200),
   seed: z.int().min(0).default(1),

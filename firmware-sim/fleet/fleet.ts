@@ -1,16 +1,19 @@
 /** The stations of a province in one process: the agent's core, thousands of times, each on its own simulated hardware. */
 import { mqttTransport } from '@waystation/edge/uplink/mqtt-transport';
 import { stationKind, type StationCode } from '@waystation/protocol/station-code';
-import { STREAMS } from '@waystation/protocol/topics';
+import { STREAMS, type Stream } from '@waystation/protocol/topics';
 import type { Clock } from '@waystation/runtime/clock';
 import { isFault } from '@waystation/runtime/fault';
 import { LEVELS, type Log } from '@waystation/runtime/log';
 import { prng } from '@waystation/runtime/prng';
+import { demandOf } from '../demand.ts';
 import type { StationHardware } from '../station.ts';
 import { visitsPerDay } from '../visitors.ts';
 import { readCardHolders, type CardHolders } from './card-holders.ts';
-import { openSharedParts } from './shared-parts.ts';
+import { openSharedParts, type SharedParts } from './shared-parts.ts';
 import { stationsOf, type FleetConfig } from './config.ts';
+import type { DelayFigures } from './delays.ts';
+import { openLedger, type Ledger } from './ledger.ts';
 import { connectGate, gatedTransport } from './connect-gate.ts';
 import { createFleetStation, type FleetStation } from './fleet-station.ts';
 import { EVENTS_PER_VISIT, startVisits, type Visits } from './visits.ts';
@@ -40,6 +43,9 @@ export interface Fleet {
   totals(): FleetTotals;
   /** Where every station's streams stand: [station, event epoch, head, acked, sample epoch, head, acked]. */
   positions(): (string | number)[][];
+  /** From a record's making to its acknowledgement back at the station, since `clearDelays`; null without a ledger. */
+  delays(): Record<Stream, DelayFigures | null>;
+  clearDelays(): void;
   /** Starts one station after the other at the configured rate. Resolves when all are started. */
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -50,6 +56,12 @@ function stationLog(log: Log, station: StationCode): Log {
   const error = LEVELS.indexOf('error');
   return (level, event, facts) =>
     log(LEVELS.indexOf(level) >= error ? level : 'debug', event, { station, ...facts });
+}
+
+/** The same parts, with every outbox on the ledger. */
+function watchedBy(ledger: Ledger | null, shared: SharedParts): SharedParts {
+  if (ledger === null) return shared;
+  return { ...shared, outboxOf: (station) => ledger.watch(station, shared.outboxOf(station)) };
 }
 
 /** Visits a day that bring the configured number of events, spread over stations as the load model has it. */
@@ -96,6 +108,8 @@ export function createFleet(
   const ending = new AbortController();
   const gate = connectGate(clock, config.connect_per_s, ending.signal);
   const start_gate = connectGate(clock, config.connect_per_s, ending.signal);
+  const ledger = config.ledger_file === undefined ? null : openLedger(config.ledger_file, clock);
+  const demand = demandOf(config.scenario, clock.wall());
   const scale = visitScale(codes, config.events_per_station_day, random);
   const stations: FleetStation[] = [];
   const hardware = new Map<StationCode, StationHardware>();
@@ -117,7 +131,7 @@ export function createFleet(
     const station = createFleetStation({
       code,
       config,
-      shared,
+      shared: watchedBy(ledger, shared),
       transport: gatedTransport(transport, gate),
       clock,
       random: own_random,
@@ -133,6 +147,7 @@ export function createFleet(
         visits_per_day: scale * visitsPerDay(stationKind(code), own_random),
         clock,
         random: own_random,
+        demand,
         present: holders === null ? undefined : (wall) => holders.present(wall),
       }),
     );
@@ -173,6 +188,13 @@ export function createFleet(
           sample.acked,
         ];
       }),
+    delays: () => ({
+      event: ledger?.delays.event.figures() ?? null,
+      sample: ledger?.delays.sample.figures() ?? null,
+    }),
+    clearDelays() {
+      for (const stream of STREAMS) ledger?.delays[stream].clear();
+    },
     async start() {
       for (const code of codes) {
         try {
@@ -192,6 +214,7 @@ export function createFleet(
       await Promise.race([sayGoodbye(stations, clock), enough]);
       patience.abort();
       shared.close();
+      ledger?.close();
     },
   };
 }

@@ -8,6 +8,7 @@ import { prng } from '@waystation/runtime/prng';
 import { openControlSocket } from '../control-socket.ts';
 import { FleetConfig, SAMPLE_CONFIG } from './config.ts';
 import { createFleet, type Fleet } from './fleet.ts';
+import { watchTraffic, type Traffic } from './traffic.ts';
 
 /** Longer than this a stop is not waited for. */
 const STOP_MS = 4_500;
@@ -19,7 +20,7 @@ const STATUS_MS = 60_000;
 const clock = systemClock();
 const print = (text: string) => void process.stdout.write(text);
 
-function flatTotals(fleet: Fleet) {
+function flatTotals(fleet: Fleet, traffic: Traffic) {
   const { events, samples, ...counts } = fleet.totals();
   const rss_mb = Math.round(process.memoryUsage.rss() / 1024 ** 2);
   return {
@@ -28,18 +29,23 @@ function flatTotals(fleet: Fleet) {
     events_acked: events.acked,
     samples: samples.head,
     samples_acked: samples.acked,
+    ...traffic.bytes(),
     rss_mb,
   };
 }
 
 /** Says `ready` once when every station is connected, and how things stand now and then. */
-function tellProgress(fleet: Fleet, log: Log, ready_facts: { control: string }) {
+function tellProgress(
+  totalsNow: () => ReturnType<typeof flatTotals>,
+  log: Log,
+  ready_facts: { control: string },
+) {
   let ready = false;
   let told_at = clock.mono();
   return clock.every(LOOK_MS, () => {
     const due = clock.mono() - told_at >= (ready ? STATUS_MS : PROGRESS_MS);
     if (ready && !due) return;
-    const totals = flatTotals(fleet);
+    const totals = totalsNow();
     if (!ready && totals.connected === totals.stations) {
       ready = true;
       log('info', 'ready', { ...totals, ...ready_facts });
@@ -50,17 +56,24 @@ function tellProgress(fleet: Fleet, log: Log, ready_facts: { control: string }) 
 
 async function run(config: FleetConfig): Promise<void> {
   const log = jsonLog(clock, 'fleet', config.log_level, print);
+  const traffic = watchTraffic();
   const fleet = createFleet(config, clock, Math.random, log);
+  const totals = () => flatTotals(fleet, traffic);
   const control = await openControlSocket(
     join(config.data_dir, 'simulator.sock'),
     fleet.hardware,
     prng(config.seed),
     {
-      totals: () => flatTotals(fleet),
+      totals,
       positions: () => ({ positions: fleet.positions() }),
+      delays: () => fleet.delays(),
+      newDelays: () => {
+        fleet.clearDelays();
+        return {};
+      },
     },
   );
-  const progress = tellProgress(fleet, log, { control: control.path });
+  const progress = tellProgress(totals, log, { control: control.path });
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) return;

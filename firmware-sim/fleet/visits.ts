@@ -1,5 +1,6 @@
 /** A station's day in the fleet: visitors come by the load model, drink, leave; somebody fills up what runs out. */
 import type { Clock, EpochMs, Timer } from '@waystation/runtime/clock';
+import { HOUR_MS, type Demand } from '../demand.ts';
 import type { StationHardware } from '../station.ts';
 import { consumption, nextArrival_ms, stay_ms } from '../visitors.ts';
 import { SUPPLIES, SUPPLY_MAX } from '../world.ts';
@@ -10,12 +11,11 @@ import { SUPPLIES, SUPPLY_MAX } from '../world.ts';
  */
 export const EVENTS_PER_VISIT = 12;
 /** Arrivals are drawn anew at least this often: a timer reaches no further than 24 days, and the hour moves the rate. */
-const LOOK_AHEAD_MS = 6 * 3_600_000;
+const LOOK_AHEAD_MS = 6 * HOUR_MS;
 /** When the water is below this, every fifth visit finds the crew there. */
 const NEARLY_OUT_PERCENT = 8;
 const CREW_CHANCE = 0.2;
 
-const HOUR_MS = 3_600_000;
 /** Warmest at 15 h China time. */
 const WARMEST_UTC_HOUR = 7;
 
@@ -36,12 +36,14 @@ export interface VisitsOptions {
   visits_per_day: number;
   clock: Clock;
   random: () => number;
+  /** What kind of day it is. */
+  demand: Demand;
   /** The code that a visitor shows; absent: somebody inside opens. */
   present?: ((wall: EpochMs) => string) | undefined;
 }
 
 export function startVisits(options: VisitsOptions): Visits {
-  const { hardware, visits_per_day, clock, random, present } = options;
+  const { hardware, visits_per_day, clock, random, demand, present } = options;
   const { kind } = hardware.look();
   let count = 0;
   let timer: Timer | null = null;
@@ -63,7 +65,8 @@ export function startVisits(options: VisitsOptions): Visits {
       });
   };
   const waitForNext = () => {
-    const wait_ms = nextArrival_ms(clock.wall(), kind, visits_per_day, random);
+    const now = clock.wall();
+    const wait_ms = nextArrival_ms(now, kind, visits_per_day, random, demand, LOOK_AHEAD_MS);
     timer = clock.after(Math.min(wait_ms, LOOK_AHEAD_MS), () => {
       hardware.act({ do: 'weather', outside_cel: outsideCel(clock.wall()) });
       if (wait_ms <= LOOK_AHEAD_MS) visit();

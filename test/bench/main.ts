@@ -1,42 +1,51 @@
-/** `npm run bench -- NAME [--seconds N]`: runs one benchmark; what a person reads goes to standard error, the last line is JSON. */
-import { parseArgs } from 'node:util';
+/** `npm run bench -- NAME [--seconds N] [--stations N] [--seed N]`: runs one benchmark; what a person reads goes to standard error, the last line is JSON. */
 import { Fault, isFault } from '@waystation/runtime/fault';
+import { readFlags, wholeNumber } from '@waystation/scripts/local/flags';
 import { benchCard } from './card.ts';
 import { benchDoor } from './door.ts';
 import { benchEdge } from './edge.ts';
 import { benchIngest } from './ingest/ingest.ts';
+import { benchProvince } from './province/province.ts';
 
+interface BenchOptions {
+  seconds: number;
+  stations: number;
+  seed: number;
+}
+
+interface Bench {
+  seconds: number;
+  run: (options: BenchOptions) => Promise<object> | object;
+}
+
+/** `seconds`: how long it measures when nothing else is said. */
 const BENCHES = {
-  door: benchDoor,
-  ingest: benchIngest,
-  edge: benchEdge,
-  card: benchCard,
-} as const satisfies Record<string, (seconds: number) => Promise<object> | object>;
+  door: { seconds: 20, run: ({ seconds }) => benchDoor(seconds) },
+  ingest: { seconds: 20, run: ({ seconds }) => benchIngest(seconds) },
+  edge: { seconds: 20, run: ({ seconds }) => benchEdge(seconds) },
+  card: { seconds: 20, run: ({ seconds }) => benchCard(seconds) },
+  province: { seconds: 600, run: benchProvince },
+} as const satisfies Record<string, Bench>;
+
+const STATIONS = 10_659;
+const OPTIONS = {
+  seconds: { type: 'string' },
+  stations: { type: 'string', default: String(STATIONS) },
+  seed: { type: 'string', default: '1' },
+} as const;
 
 async function main(): Promise<void> {
-  let parsed: { values: { seconds?: string }; positionals: string[] };
-  try {
-    parsed = parseArgs({
-      options: { seconds: { type: 'string' } },
-      allowPositionals: true,
-      strict: true,
-    });
-  } catch (cause) {
-    throw new Fault(
-      'USAGE',
-      { problem: cause instanceof Error ? cause.message : String(cause) },
-      cause,
-    );
-  }
-  const name = Object.keys(BENCHES).find(
-    (known): known is keyof typeof BENCHES => known === parsed.positionals[0],
-  );
-  const seconds = Number(parsed.values.seconds ?? '20');
-  if (name === undefined || parsed.positionals.length !== 1)
+  const [first = '', ...rest] = process.argv.slice(2);
+  const name = Object.keys(BENCHES).find((known): known is keyof typeof BENCHES => known === first);
+  if (name === undefined)
     throw new Fault('USAGE', { problem: `name one of ${Object.keys(BENCHES).join(', ')}` });
-  if (!(seconds >= 1 && seconds <= 3600))
-    throw new Fault('USAGE', { flag: '--seconds', problem: 'is not from 1 to 3600' });
-  const figures = await BENCHES[name](seconds);
+  const flags = readFlags(OPTIONS, rest);
+  const bench: Bench = BENCHES[name];
+  const figures = await bench.run({
+    seconds: wholeNumber('seconds', flags.seconds ?? String(bench.seconds), 1, 3600),
+    stations: wholeNumber('stations', flags.stations, 1, STATIONS),
+    seed: wholeNumber('seed', flags.seed, 0, 0xffff_ffff),
+  });
   console.log(JSON.stringify(figures));
 }
 

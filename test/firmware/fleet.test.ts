@@ -133,7 +133,7 @@ test('any station’s reader can be scanned at through the socket', async () => 
   });
   expect(await scan(undefined)).toEqual({ error: 'station: say which, there are several' });
   expect(await ask(control, { do: 'report', of: 'weather' })).toEqual({
-    error: 'of: say one of totals, positions',
+    error: 'of: say one of totals, positions, delays, newDelays',
   });
 });
 

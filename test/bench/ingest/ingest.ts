@@ -3,19 +3,16 @@
  * back at the station. Two phases (one record a message; fifty), then an audit of both stores against what was produced.
  */
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { z } from 'zod';
 import { shandongStations } from '@waystation/cloud/seed/shandong';
-import { localKeys } from '@waystation/scripts/local/keys';
-import { startProcess } from '@waystation/scripts/local/process';
-import { startInfluxd, type TestInfluxd } from '../../servers/influxd.ts';
-import { startPostgres, type TestPostgres } from '../../servers/postgres.ts';
-import { freePort, temporaryDirectory } from '../../servers/process.ts';
+import type { TestInfluxd } from '../../servers/influxd.ts';
+import type { TestPostgres } from '../../servers/postgres.ts';
+import { temporaryDirectory } from '../../servers/process.ts';
+import { startService } from '../service.ts';
 import { measureRaw, mixedRate } from './raw.ts';
-import { writeFileSync } from 'node:fs';
 
 const STATIONS = 500;
 const EVENT_EVERY = 5;
@@ -46,52 +43,6 @@ function startLoad() {
   };
 }
 
-async function startService(data_dir: string, postgres: TestPostgres, influx: TestInfluxd) {
-  const keys = localKeys(data_dir);
-  const [http_port, mqtt_port] = [await freePort(), await freePort()];
-  const password_file = join(data_dir, 'influx.password');
-  writeFileSync(password_file, `${influx.password}\n`, { mode: 0o600 });
-  const cloud = await startProcess({
-    name: 'cloud',
-    entry: 'cloud/main.ts',
-    args: [],
-    data_dir,
-    config: {
-      listen: { host: '127.0.0.1', port: http_port },
-      data_dir: join(data_dir, 'cloud'),
-      database: postgres.url,
-      influx: {
-        url: influx.url,
-        flavour: 1,
-        database: influx.database,
-        username: influx.username,
-        password_file,
-      },
-      gateway_token_file: keys.gateway_token_file,
-      keys_dir: keys.directory,
-      demo_visitor: true,
-      seed: { stations: 'shandong' },
-      log_level: 'info',
-    },
-  });
-  const gateway = await startProcess({
-    name: 'gateway',
-    entry: 'gateway/main.ts',
-    args: [],
-    data_dir,
-    config: {
-      id: 'gateway-bench',
-      listen: { mqtt: { host: '127.0.0.1', port: mqtt_port } },
-      cloud: { url: `http://127.0.0.1:${http_port}`, token_file: keys.gateway_token_file },
-      station_key_file: keys.station_token_public_file,
-      http: { host: '127.0.0.1', port: 0 },
-      limits: { messages_per_s: 100_000 },
-      log_level: 'info',
-    },
-  });
-  return { keys, mqtt_port, processes: [gateway, cloud] };
-}
-
 /** Counts what both stores hold against what the stations produced and saw acknowledged. */
 async function audit(postgres: TestPostgres, influx: TestInfluxd, produced: number) {
   const client = new pg.Client(postgres.url);
@@ -115,8 +66,8 @@ async function audit(postgres: TestPostgres, influx: TestInfluxd, produced: numb
 
 export async function benchIngest(seconds: number) {
   const directory = temporaryDirectory('bench-ingest');
-  const [postgres, influx] = [await startPostgres(), await startInfluxd()];
-  const service = await startService(directory.path, postgres, influx);
+  const service = await startService(directory.path);
+  const { postgres, influx } = service;
   const load = startLoad();
   try {
     const raw = await measureRaw(postgres.url, influx, Math.min(5, seconds));
@@ -125,7 +76,7 @@ export async function benchIngest(seconds: number) {
       .map((station) => station.code);
     await load.ask({
       do: 'connect',
-      port: service.mqtt_port,
+      port: service.gateway_port,
       key_file: service.keys.station_token_private_file,
       stations,
     });
@@ -152,9 +103,7 @@ export async function benchIngest(seconds: number) {
     };
   } finally {
     load.end();
-    for (const part of service.processes) await part.stop();
-    await influx.stop();
-    await postgres.stop();
+    await service.stop();
     directory.remove();
   }
 }
