@@ -39,6 +39,8 @@ export const FleetConfig = z.strictObject({
   /** Mean of an ordinary day over all stations; each one has its own, log-normal. 0: nobody comes. */
   events_per_station_day: z.number().min(0).max(100_000).default(100),
   connect_per_s: z.number().min(0.1).max(5_000).default(200),
+  /** Later connections; absent: as the first. */
+  reconnect_per_s: z.number().min(0.1).max(50_000).optional(),
   seed: z.int().min(0).default(1),
   log_level: z.enum(LEVELS).default('info'),
 });

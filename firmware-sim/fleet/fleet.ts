@@ -106,7 +106,7 @@ export function createFleet(
     config.cards_file === undefined ? null : readCardHolders(config.cards_file, random);
   const shared = openSharedParts(config, codes, clock, chance, log);
   const ending = new AbortController();
-  const gate = connectGate(clock, config.connect_per_s, ending.signal);
+  const gate = connectGate(clock, config.reconnect_per_s ?? config.connect_per_s, ending.signal);
   const start_gate = connectGate(clock, config.connect_per_s, ending.signal);
   const ledger = config.ledger_file === undefined ? null : openLedger(config.ledger_file, clock);
   const demand = demandOf(config.scenario, clock.wall());

@@ -5,7 +5,9 @@ import { benchCard } from './card.ts';
 import { benchDoor } from './door.ts';
 import { benchEdge } from './edge.ts';
 import { benchIngest } from './ingest/ingest.ts';
+import { benchBackfill } from './province/backfill.ts';
 import { benchProvince } from './province/province.ts';
+import { benchReconnect } from './province/reconnect.ts';
 
 interface BenchOptions {
   seconds: number;
@@ -18,13 +20,15 @@ interface Bench {
   run: (options: BenchOptions) => Promise<object> | object;
 }
 
-/** `seconds`: how long it measures when nothing else is said. */
+/** `seconds`: how long it measures when nothing else is said; reconnect and backfill end by themselves. */
 const BENCHES = {
   door: { seconds: 20, run: ({ seconds }) => benchDoor(seconds) },
   ingest: { seconds: 20, run: ({ seconds }) => benchIngest(seconds) },
   edge: { seconds: 20, run: ({ seconds }) => benchEdge(seconds) },
   card: { seconds: 20, run: ({ seconds }) => benchCard(seconds) },
   province: { seconds: 600, run: benchProvince },
+  reconnect: { seconds: 1, run: benchReconnect },
+  backfill: { seconds: 1, run: benchBackfill },
 } as const satisfies Record<string, Bench>;
 
 const STATIONS = 10_659;

@@ -104,19 +104,27 @@ const EventRow = z.object({
 /** Up to which record of each stream (key: station/stream/epoch) the audit looks: what came later may be under way. */
 export type Until = ReadonlyMap<string, number>;
 
+function faultsOf(verdict: Verdict) {
+  return (kind: keyof Verdict['first'], where: string): void => {
+    verdict[kind] += 1;
+    verdict.first[kind] ??= where;
+  };
+}
+
 function blank(): Verdict {
   const none = { produced: 0, committed: 0, lost: 0, duplicated: 0, changed: 0, invented: 0 };
   return { ...none, first: {} };
 }
 
-/** Every event of the ledger up to `until` once in the table, with the body it was made with, and nothing else. */
-export async function auditEvents(url: string, book: LedgerBook, until: Until): Promise<Verdict> {
-  const verdict = blank();
-  const fault = (kind: keyof Verdict['first'], where: string) => {
-    verdict[kind] += 1;
-    verdict.first[kind] ??= where;
-  };
-  const seen = new Map<string, Set<number>>();
+/** What the event table holds: key → sequence number → digest of the body. */
+export interface StoredEvents {
+  bodies: Map<string, Map<number, string>>;
+  /** Records that stand there more than once. */
+  repeated: string[];
+}
+
+export async function readEvents(url: string): Promise<StoredEvents> {
+  const stored: StoredEvents = { bodies: new Map(), repeated: [] };
   const client = new pg.Client(url);
   await client.connect();
   try {
@@ -127,26 +135,37 @@ export async function auditEvents(url: string, book: LedgerBook, until: Until): 
       if (rows.length === 0) break;
       for (const row of z.array(EventRow).parse(rows)) {
         const key = keyOf(row.station, 'event', row.epoch);
-        const where = `${key}/${row.seq}`;
-        const known = book.streams.get(key);
-        const before = seen.get(key) ?? new Set();
-        seen.set(key, before);
-        if (known === undefined || row.seq > known.head) fault('invented', where);
-        else if (before.has(row.seq)) fault('duplicated', where);
-        else if (row.seq > known.opened && known.digests.get(row.seq) !== digest(row.body))
-          fault('changed', where);
-        before.add(row.seq);
+        const bodies = stored.bodies.get(key) ?? new Map<number, string>();
+        stored.bodies.set(key, bodies);
+        if (bodies.has(row.seq)) stored.repeated.push(`${key}/${row.seq}`);
+        bodies.set(row.seq, digest(row.body));
       }
     }
   } finally {
     await client.end();
   }
+  return stored;
+}
+
+/** Every event of the ledger up to `until` stands once in the table, with the body it was made with; and nothing else does. */
+export function auditEvents(stored: StoredEvents, book: LedgerBook, until: Until): Verdict {
+  const verdict = blank();
+  const fault = faultsOf(verdict);
+  for (const where of stored.repeated) fault('duplicated', where);
+  for (const [key, bodies] of stored.bodies) {
+    const known = book.streams.get(key);
+    for (const [seq, body] of bodies) {
+      if (known === undefined || seq > known.head) fault('invented', `${key}/${seq}`);
+      else if (seq > known.opened && known.digests.get(seq) !== body)
+        fault('changed', `${key}/${seq}`);
+    }
+  }
   for (const [key, through] of until) {
     if (!key.includes('/event/')) continue;
-    const rows = seen.get(key) ?? new Set();
+    const bodies = stored.bodies.get(key);
     verdict.produced += through;
     for (let seq = 1; seq <= through; seq += 1) {
-      if (rows.has(seq)) verdict.committed += 1;
+      if (bodies?.has(seq)) verdict.committed += 1;
       else fault('lost', `${key}/${seq}`);
     }
   }
@@ -160,10 +179,7 @@ export function auditSamples(
   until: Until,
 ): Verdict {
   const verdict = blank();
-  const fault = (kind: keyof Verdict['first'], where: string) => {
-    verdict[kind] += 1;
-    verdict.first[kind] ??= where;
-  };
+  const fault = faultsOf(verdict);
   const known = new Map<string, Set<number>>();
   for (const [key, { times }] of book.streams) {
     const station = key.slice(0, key.indexOf('/'));

@@ -4,10 +4,11 @@
  */
 import { systemClock } from '@waystation/runtime/clock';
 import { pointTimes } from './telemetry.ts';
-import { auditEvents, auditSamples, readLedger, together } from './audit.ts';
+import { auditEvents, auditSamples, readEvents, readLedger, together } from './audit.ts';
 import { EVENTS_PER_STATION_DAY, openStage, REPORT_INTERVAL_MS, type Stage } from './stage.ts';
 
 const SETTLED_WITHIN_MS = 60_000;
+const LEDGER_LAG_MS = 1_000;
 const DAY_S = 86_400;
 
 const clock = systemClock();
@@ -22,10 +23,12 @@ export interface ProvinceOptions {
 export async function auditStage(stage: Stage) {
   const until = await stage.heads();
   await stage.settled(until, SETTLED_WITHIN_MS);
-  const book = await readLedger(stage.ledger_path);
-  const events = await auditEvents(stage.service.postgres.url, book, until);
+  const events = await readEvents(stage.service.postgres.url);
   const points = await pointTimes(stage.service.influx);
-  return together(events, auditSamples(book, points, until));
+  // Last: whatever the stores hold was in the ledger's buffer before, and is written down by now.
+  await clock.sleep(LEDGER_LAG_MS);
+  const book = await readLedger(stage.ledger_path);
+  return together(auditEvents(events, book, until), auditSamples(book, points, until));
 }
 
 export async function benchProvince({ seconds, stations, seed }: ProvinceOptions) {

@@ -48,10 +48,14 @@ export interface StageOptions {
   stations: number;
   seed: number;
   scenario: 'ordinary' | 'lunch' | 'heat' | 'rain';
-  /** Beginnings a second, also of reconnections. */
+  /** First connections a second. */
   connect_per_s: number;
   poll_interval_ms: number;
-  certificate?: ((directory: string) => DoorCertificate) | undefined;
+  /** Beginnings a second after the first; the same when absent. */
+  reconnect_per_s?: number;
+  /** Else the stage opens as soon as the first stations start. */
+  wait_until_connected?: boolean;
+  certificate?: ((directory: string) => Promise<DoorCertificate>) | undefined;
   /** Before the fleet starts: fills its directory with what stands there already. */
   prepare?: (fleet_dir: string, codes: readonly StationCode[]) => Promise<void>;
 }
@@ -85,7 +89,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     memory_mb: Math.ceil(options.stations * MEMORY_MB_PER_STATION) + MEMORY_MB_SERVICE,
   });
   const directory = temporaryDirectory('bench-province');
-  const certificate = options.certificate?.(directory.path);
+  const certificate = await options.certificate?.(directory.path);
   const service = await startService(directory.path, certificate).catch((error: unknown) => {
     directory.remove();
     throw error;
@@ -126,6 +130,7 @@ async function startFleet(
     data_dir,
     node_flags: ['--max-semi-space-size=8'],
     ready_within_ms: 600_000,
+    ...(options.wait_until_connected === false ? { ready_event: 'fleet.began' } : {}),
     config: {
       stations: codes,
       data_dir: fleet_dir,
@@ -141,6 +146,9 @@ async function startFleet(
       poll_interval_ms: options.poll_interval_ms,
       events_per_station_day: EVENTS_PER_STATION_DAY,
       connect_per_s: options.connect_per_s,
+      ...(options.reconnect_per_s === undefined
+        ? {}
+        : { reconnect_per_s: options.reconnect_per_s }),
       seed: options.seed,
       log_level: 'info',
     },

@@ -27,3 +27,13 @@ export async function pointTimes(influx: TestInfluxd): Promise<Map<string, Set<n
     ]),
   );
 }
+
+/** How many points each station has; every report of a fleet carries the temperature. */
+export async function countPoints(influx: TestInfluxd): Promise<Map<string, number>> {
+  const answer = Answer.parse(
+    await influx.query('SELECT count("temperature_cel") FROM "report" GROUP BY "station"'),
+  );
+  return new Map(
+    answer.results[0].series.map(({ tags, values }) => [tags.station, Number(values[0]?.[1] ?? 0)]),
+  );
+}
