@@ -64,6 +64,7 @@ export class OutboxEngine implements OutboxStore {
   #salvage: Salvage | null = null;
   #offsets = new Map<string, number>();
   #urgent = false;
+  #committed_at: MonoMs | null = null;
   #refusing = false;
   #group_timer: Timer | null = null;
   #lazy_timer: Timer | null = null;
@@ -194,8 +195,11 @@ export class OutboxEngine implements OutboxStore {
     station.samples.push(record);
     this.#dirty.add(station);
     const group = this.#options.sample_group ?? SAMPLE_GROUP;
-    const full = station.samples.length >= group.records && !this.#refusing;
-    if (full || this.#options.commit !== 'immediate') this.#commitSoon();
+    const full = station.samples.length >= group.records;
+    // After a quiet time there is no group to wait for: waiting would save no write and make the report late.
+    const quiet = this.#clock.mono() - (this.#committed_at ?? -Infinity) >= group.after_ms;
+    const due = (full || quiet) && !this.#refusing;
+    if (due || this.#options.commit !== 'immediate') this.#commitSoon();
     else this.#commitLater();
   }
 
@@ -247,6 +251,7 @@ export class OutboxEngine implements OutboxStore {
       for (const table of tables) table.settle();
       const grown = settle.map((done) => done());
       this.#counters.commits += 1;
+      this.#committed_at = this.#clock.mono();
       this.#refusing = false;
       this.#reclaimIfOver();
       this.#ballast.keep();

@@ -73,6 +73,7 @@ describe('two streams', () => {
 
   test('samples wait for their group: twenty, or five seconds, or the next event', async () => {
     const { outbox } = fixture.open();
+    await outbox.appendEvent(event(0));
     outbox.appendSample(sample(1));
     await fixture.clock.advance(4_999);
     expect(outbox.position('sample').head).toBe(0);
@@ -86,6 +87,22 @@ describe('two streams', () => {
     expect(drain(outbox, 'sample').map(({ record }) => record)).toEqual(
       Array.from({ length: 22 }, (_, i) => sample(i + 1)),
     );
+  });
+
+  test('a sample after a quiet time is durable at once, and the one behind it waits', async () => {
+    const { store, outbox } = fixture.open();
+    await outbox.appendEvent(event(0));
+    await fixture.clock.advance(5_000);
+    const before = store.counters().commits;
+    outbox.appendSample(sample(1));
+    await Promise.resolve();
+    expect(outbox.position('sample').head).toBe(1);
+    outbox.appendSample(sample(2));
+    await fixture.clock.advance(4_999);
+    expect(outbox.position('sample').head).toBe(1);
+    await fixture.clock.advance(1);
+    expect(outbox.position('sample').head).toBe(2);
+    expect(store.counters().commits).toBe(before + 2);
   });
 
   test('grouped: one commit for many stations', async () => {

@@ -19,7 +19,10 @@ export interface OutboxStoreOptions {
   /** Beyond it the oldest samples give way; events may use a quarter more, then appending fails with OUTBOX_FULL. */
   disk_budget_bytes: number;
   log: Log;
-  /** Samples commit when this many wait or after this long, whichever is first (immediate mode). */
+  /**
+   * Samples commit when this many wait or after this long, whichever is first; at once when nothing was committed for
+   * as long (immediate mode).
+   */
   sample_group?: { records: number; after_ms: number };
 }
 

@@ -23,6 +23,16 @@ export function wholeNumber(flag: string, text: string, least: number, most: num
   throw new Fault('USAGE', { flag: `--${flag}`, problem });
 }
 
+/** One word of a closed list. Throws Fault USAGE that lists them. */
+export function oneOf<const T extends string>(flag: string, text: string, words: readonly T[]): T {
+  const word = words.find((known) => known === text);
+  if (word !== undefined) return word;
+  throw new Fault('USAGE', {
+    flag: `--${flag}`,
+    problem: `"${text}" is not one of ${words.join(', ')}`,
+  });
+}
+
 /** A path relative to where npm was called, not to the project. */
 export function callersPath(text: string): string {
   return resolve(process.env['INIT_CWD'] ?? process.cwd(), text);
