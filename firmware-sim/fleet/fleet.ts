@@ -188,13 +188,8 @@ export function createFleet(
           sample.acked,
         ];
       }),
-    delays: () => ({
-      event: ledger?.delays.event.figures() ?? null,
-      sample: ledger?.delays.sample.figures() ?? null,
-    }),
-    clearDelays() {
-      for (const stream of STREAMS) ledger?.delays[stream].clear();
-    },
+    delays: () => ledger?.delays() ?? { event: null, sample: null },
+    clearDelays: () => ledger?.clearDelays(),
     async start() {
       for (const code of codes) {
         try {

@@ -11,7 +11,7 @@ import type { StationCode } from '@waystation/protocol/station-code';
 import { STREAMS, type Stream } from '@waystation/protocol/topics';
 import type { Ack } from '@waystation/protocol/uplink';
 import type { Clock, MonoMs } from '@waystation/runtime/clock';
-import { createDelays, type Delays } from './delays.ts';
+import { createDelays, type DelayFigures, type Delays } from './delays.ts';
 
 /** Lines wait this long for others; a kill -9 loses them, and the next "opened" line tells how far the station was. */
 const WRITE_EVERY_MS = 100;
@@ -45,20 +45,23 @@ export interface Ledger {
   /** The same outbox, watched: what it made durable is written down, what the cloud acknowledged is timed. */
   watch(station: StationCode, outbox: Outbox): Outbox;
   /** From the record's making in the agent to its acknowledgement back at the station. */
-  readonly delays: Readonly<Record<Stream, Delays>>;
+  delays(): Record<Stream, DelayFigures>;
+  /** From now on only records made from now on are timed. */
+  clearDelays(): void;
   close(): void;
 }
 
 interface Watched {
   lines(line: readonly (string | number)[]): void;
-  delays: Readonly<Record<Stream, Delays>>;
+  timed(stream: Stream, made_at: MonoMs): void;
   mono: () => MonoMs;
 }
 
 /** Appends to `path`. */
 export function openLedger(path: string, clock: Clock): Ledger {
   const file = openSync(path, 'a');
-  const delays = { event: createDelays(), sample: createDelays() };
+  const delays: Record<Stream, Delays> = { event: createDelays(), sample: createDelays() };
+  let timed_from = clock.mono();
   let waiting = '';
   const write = () => {
     const bytes = Buffer.from(waiting);
@@ -68,12 +71,18 @@ export function openLedger(path: string, clock: Clock): Ledger {
   const timer = clock.every(WRITE_EVERY_MS, write);
   const watched: Watched = {
     lines: (line) => (waiting += `${JSON.stringify(line)}\n`),
-    delays,
+    timed(stream, made_at) {
+      if (made_at >= timed_from) delays[stream].note(clock.mono() - made_at);
+    },
     mono: () => clock.mono(),
   };
   return {
     watch: (station, outbox) => watchOutbox(watched, station, outbox),
-    delays,
+    delays: () => ({ event: delays.event.figures(), sample: delays.sample.figures() }),
+    clearDelays() {
+      timed_from = clock.mono();
+      for (const stream of STREAMS) delays[stream].clear();
+    },
     close() {
       timer.stop();
       write();
@@ -82,15 +91,15 @@ export function openLedger(path: string, clock: Clock): Ledger {
   };
 }
 
-function watchOutbox({ lines, delays, mono }: Watched, station: StationCode, outbox: Outbox) {
-  const timed: Record<Stream, Timed[]> = { event: [], sample: [] };
+function watchOutbox({ lines, timed, mono }: Watched, station: StationCode, outbox: Outbox) {
+  const under_way: Record<Stream, Timed[]> = { event: [], sample: [] };
   /** Samples handed over and not yet committed, oldest first. */
   let pending: { record: SampleRecord; made_at: MonoMs }[] = [];
   let sample_head = outbox.position('sample').head;
 
   const made = (stream: Stream, seq: number, record: EventRecord | SampleRecord, at: MonoMs) => {
     lines([station, stream, outbox.position(stream).epoch, seq, digestOf(record), record.at]);
-    const queue = timed[stream];
+    const queue = under_way[stream];
     queue.push({ seq, made_at: at });
     if (queue.length > TIMED_MAX) queue.shift();
   };
@@ -105,12 +114,11 @@ function watchOutbox({ lines, delays, mono }: Watched, station: StationCode, out
   };
   const acknowledged = (ack: Ack) => {
     if (ack.problem !== undefined || ack.epoch !== outbox.position(ack.stream).epoch) return;
-    const now = mono();
-    const queue = timed[ack.stream];
-    const left = queue.filter(({ seq }) => seq > ack.through);
-    for (const { seq, made_at } of queue)
-      if (seq <= ack.through) delays[ack.stream].note(now - made_at);
-    timed[ack.stream] = left;
+    const queue = under_way[ack.stream];
+    while (queue[0] !== undefined && queue[0].seq <= ack.through) {
+      timed(ack.stream, queue[0].made_at);
+      queue.shift();
+    }
   };
 
   for (const stream of STREAMS) {

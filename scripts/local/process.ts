@@ -37,8 +37,6 @@ export interface LocalProgram {
   node_flags?: readonly string[];
   /** How long it may take until it says that it is ready (90 s). */
   ready_within_ms?: number;
-  /** The event of its log that counts as being ready (`ready`). */
-  ready_event?: string;
 }
 
 function parseLine(text: string): LogLine | null {
@@ -77,7 +75,7 @@ export async function startProcess(program: LocalProgram): Promise<LocalProcess>
       fail(`was not ready in ${ready_within_ms} ms`);
     }, ready_within_ms);
     listeners.push((line) => {
-      if (line.event !== (program.ready_event ?? 'ready')) return;
+      if (line.event !== 'ready') return;
       clearTimeout(late);
       resolve(line);
     });

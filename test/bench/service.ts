@@ -17,8 +17,11 @@ export interface Service {
   readonly gateway_metrics_url: () => string;
   readonly postgres: TestPostgres;
   readonly influx: TestInfluxd;
-  readonly cloud: LocalProcess;
+  cloud(): LocalProcess;
   gateway(): LocalProcess;
+  stopCloud(): Promise<void>;
+  /** Starts it again on the same stores and port. Resolves when it listens. */
+  startCloud(): Promise<void>;
   /** kill -9 of the gateway, and a new one on the same port. Resolves when it listens. */
   replaceGateway(): Promise<void>;
   stop(): Promise<void>;
@@ -33,7 +36,8 @@ export async function startService(
   const keys = localKeys(data_dir);
   const [http_port, gateway_port] = [await freePort(), await freePort()];
   const cloud_url = `http://127.0.0.1:${http_port}`;
-  const cloud = await startCloud({ data_dir, http_port, keys, postgres, influx });
+  const launchCloud = () => startCloud({ data_dir, http_port, keys, postgres, influx });
+  let cloud = await launchCloud();
   const door = { host: '127.0.0.1', port: gateway_port };
   const startGateway = () =>
     startProcess({
@@ -63,8 +67,14 @@ export async function startService(
     gateway_metrics_url: () => `http://127.0.0.1:${String(gateway.ready['http'])}/metrics`,
     postgres,
     influx,
-    cloud,
+    cloud: () => cloud,
     gateway: () => gateway,
+    async stopCloud() {
+      await cloud.stop();
+    },
+    async startCloud() {
+      cloud = await launchCloud();
+    },
     async replaceGateway() {
       gateway.kill('SIGKILL');
       await gateway.ended;

@@ -1,6 +1,7 @@
 /**
- * The province comes back after a day offline: every station has a day's reports and events in its outbox, connects, and
- * drains while visits and reports go on. Live events must not wait for the backlog. Audited by counts in both stores.
+ * The province comes back after a day offline: every station is connected and has a day's reports and events in its
+ * outbox when the cloud begins to answer, and all drain at once while visits and reports go on. Live events must not
+ * wait for the backlog. Audited by counts in both stores.
  */
 import pg from 'pg';
 import { systemClock } from '@waystation/runtime/clock';
@@ -93,7 +94,7 @@ export async function benchBackfill({ stations, seed }: BackfillOptions) {
     scenario: 'lunch',
     connect_per_s: 500,
     poll_interval_ms: 5_000,
-    wait_until_connected: false,
+    cloud_away: true,
     async prepare(fleet_dir, codes) {
       console.error(`filling the outboxes with ${backlog} records …`);
       fillBacklog(fleet_dir, codes, shape, Math.random, (done) =>
@@ -102,8 +103,10 @@ export async function benchBackfill({ stations, seed }: BackfillOptions) {
     },
   });
   try {
-    const usage = stage.meter();
+    await stage.service.startCloud();
     const began = clock.mono();
+    const usage = stage.meter();
+    await stage.newDelays();
     const seconds = await drained(stage, stations, began);
     const used = usage();
     const delays = await stage.delays();

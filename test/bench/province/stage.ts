@@ -53,8 +53,8 @@ export interface StageOptions {
   poll_interval_ms: number;
   /** Beginnings a second after the first; the same when absent. */
   reconnect_per_s?: number;
-  /** Else the stage opens as soon as the first stations start. */
-  wait_until_connected?: boolean;
+  /** The cloud is stopped before the stations connect; `service.startCloud` brings it back. */
+  cloud_away?: boolean;
   certificate?: ((directory: string) => Promise<DoorCertificate>) | undefined;
   /** Before the fleet starts: fills its directory with what stands there already. */
   prepare?: (fleet_dir: string, codes: readonly StationCode[]) => Promise<void>;
@@ -120,9 +120,11 @@ async function startFleet(
   data_dir: string,
   fleet_dir: string,
   codes: readonly StationCode[],
-  { keys, gateway_port, cloud_url }: Service,
+  { keys, gateway_port, cloud_url, stopCloud }: Service,
   certificate: DoorCertificate | undefined,
 ): Promise<LocalProcess> {
+  const cards_file = await enrolVisitors(fleet_dir, VISITORS, cloud_url, clock.wall());
+  if (options.cloud_away) await stopCloud();
   return startProcess({
     name: 'fleet',
     entry: 'firmware-sim/fleet/main.ts',
@@ -130,7 +132,6 @@ async function startFleet(
     data_dir,
     node_flags: ['--max-semi-space-size=8'],
     ready_within_ms: 600_000,
-    ...(options.wait_until_connected === false ? { ready_event: 'fleet.began' } : {}),
     config: {
       stations: codes,
       data_dir: fleet_dir,
@@ -139,7 +140,7 @@ async function startFleet(
         : { url: `mqtt://127.0.0.1:${gateway_port}` },
       token_key_file: keys.station_token_private_file,
       root_keys_file: keys.root_keys_file,
-      cards_file: await enrolVisitors(fleet_dir, VISITORS, cloud_url, clock.wall()),
+      cards_file,
       ledger_file: join(fleet_dir, 'ledger.jsonl'),
       scenario: options.scenario,
       report_interval_ms: REPORT_INTERVAL_MS,
@@ -204,7 +205,7 @@ function stageOf(
       meter(
         {
           gateway: service.gateway().child.pid ?? 0,
-          cloud: service.cloud.child.pid ?? 0,
+          cloud: service.cloud().child.pid ?? 0,
           postgres: service.postgres.pid,
           influxd: service.influx.pid,
           fleet: fleet.child.pid ?? 0,
