@@ -5,6 +5,7 @@ import { benchCard } from './card.ts';
 import { benchDoor } from './door.ts';
 import { benchEdge } from './edge.ts';
 import { benchIngest } from './ingest/ingest.ts';
+import { benchNational, NATION } from './national/national.ts';
 import { benchBackfill } from './province/backfill.ts';
 import { benchProvince } from './province/province.ts';
 import { benchReconnect } from './province/reconnect.ts';
@@ -17,6 +18,8 @@ interface BenchOptions {
 
 interface Bench {
   seconds: number;
+  /** Stations at full size, and when nothing else is said. */
+  stations?: number;
   run: (options: BenchOptions) => Promise<object> | object;
 }
 
@@ -29,12 +32,13 @@ const BENCHES = {
   province: { seconds: 600, run: benchProvince },
   reconnect: { seconds: 1, run: benchReconnect },
   backfill: { seconds: 1, run: benchBackfill },
+  national: { seconds: 120, stations: NATION, run: benchNational },
 } as const satisfies Record<string, Bench>;
 
-const STATIONS = 10_659;
+const PROVINCE = 10_659;
 const OPTIONS = {
   seconds: { type: 'string' },
-  stations: { type: 'string', default: String(STATIONS) },
+  stations: { type: 'string' },
   seed: { type: 'string', default: '1' },
 } as const;
 
@@ -45,9 +49,10 @@ async function main(): Promise<void> {
     throw new Fault('USAGE', { problem: `name one of ${Object.keys(BENCHES).join(', ')}` });
   const flags = readFlags(OPTIONS, rest);
   const bench: Bench = BENCHES[name];
+  const most = bench.stations ?? PROVINCE;
   const figures = await bench.run({
     seconds: wholeNumber('seconds', flags.seconds ?? String(bench.seconds), 1, 3600),
-    stations: wholeNumber('stations', flags.stations, 1, STATIONS),
+    stations: wholeNumber('stations', flags.stations ?? String(most), 1, most),
     seed: wholeNumber('seed', flags.seed, 0, 0xffff_ffff),
   });
   console.log(JSON.stringify(figures));

@@ -38,26 +38,14 @@ export async function startService(
   const cloud_url = `http://127.0.0.1:${http_port}`;
   const launchCloud = () => startCloud({ data_dir, http_port, keys, postgres, influx });
   let cloud = await launchCloud();
-  const door = { host: '127.0.0.1', port: gateway_port };
   const startGateway = () =>
-    startProcess({
-      name: 'gateway',
-      entry: 'gateway/main.ts',
-      args: [],
+    launchGateway({
+      id: 'gateway-bench',
+      port: gateway_port,
       data_dir,
-      config: {
-        id: 'gateway-bench',
-        listen: certificate
-          ? {
-              mqtts: { ...door, cert_file: certificate.cert_file, key_file: certificate.key_file },
-            }
-          : { mqtt: door },
-        cloud: { url: cloud_url, token_file: keys.gateway_token_file },
-        station_key_file: keys.station_token_public_file,
-        http: { host: '127.0.0.1', port: 0 },
-        limits: { messages_per_s: 100_000 },
-        log_level: 'info',
-      },
+      keys,
+      cloud_url,
+      certificate,
     });
   let gateway = await startGateway();
   return {
@@ -87,6 +75,42 @@ export async function startService(
       await postgres.stop();
     },
   };
+}
+
+export interface GatewayParts {
+  id: string;
+  port: number;
+  data_dir: string;
+  keys: LocalKeys;
+  cloud_url: string;
+  certificate?: DoorCertificate | undefined;
+  stations_max?: number;
+}
+
+/** A gateway as a process of its own. */
+export function launchGateway(parts: GatewayParts): Promise<LocalProcess> {
+  const { id, port, data_dir, keys, cloud_url, certificate, stations_max } = parts;
+  const door = { host: '127.0.0.1', port };
+  return startProcess({
+    name: id,
+    entry: 'gateway/main.ts',
+    args: [],
+    data_dir,
+    config: {
+      id,
+      listen: certificate
+        ? { mqtts: { ...door, cert_file: certificate.cert_file, key_file: certificate.key_file } }
+        : { mqtt: door },
+      cloud: { url: cloud_url, token_file: keys.gateway_token_file },
+      station_key_file: keys.station_token_public_file,
+      http: { host: '127.0.0.1', port: 0 },
+      limits: {
+        messages_per_s: 100_000,
+        ...(stations_max === undefined ? {} : { connections_max: stations_max, stations_max }),
+      },
+      log_level: 'info',
+    },
+  });
 }
 
 function startCloud(parts: {

@@ -2,15 +2,13 @@
  * Ingest capacity, end to end, everything on this machine: MQTT in, zod, commit in PostgreSQL and influxd, acknowledgement
  * back at the station. Two phases (one record a message; fifty), then an audit of both stores against what was produced.
  */
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { z } from 'zod';
 import { shandongStations } from '@waystation/cloud/seed/shandong';
 import type { TestInfluxd } from '../../servers/influxd.ts';
 import type { TestPostgres } from '../../servers/postgres.ts';
 import { temporaryDirectory } from '../../servers/process.ts';
+import { startOrderProcess } from '../order-process.ts';
 import { startService } from '../service.ts';
 import { measureRaw, mixedRate } from './raw.ts';
 
@@ -25,23 +23,6 @@ const RunAnswer = z.strictObject({
   resends: z.int(),
 });
 type RunAnswer = z.output<typeof RunAnswer>;
-
-/** The load process: one order out, one answer back. */
-function startLoad() {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('load.ts', import.meta.url))], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  return {
-    async ask(order: object): Promise<unknown> {
-      child.stdin.write(`${JSON.stringify(order)}\n`);
-      const line = await lines.next();
-      if (line.done) throw new Error('the load process ended');
-      return JSON.parse(line.value);
-    },
-    end: () => child.stdin.end('{"do":"end"}\n'),
-  };
-}
 
 /** Counts what both stores hold against what the stations produced and saw acknowledged. */
 async function audit(postgres: TestPostgres, influx: TestInfluxd, produced: number) {
@@ -68,7 +49,7 @@ export async function benchIngest(seconds: number) {
   const directory = temporaryDirectory('bench-ingest');
   const service = await startService(directory.path);
   const { postgres, influx } = service;
-  const load = startLoad();
+  const load = startOrderProcess(new URL('load.ts', import.meta.url));
   try {
     const raw = await measureRaw(postgres.url, influx, Math.min(5, seconds));
     const stations = shandongStations(1)

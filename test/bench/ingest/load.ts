@@ -2,17 +2,14 @@
  * The load of many stations as a process of its own: real MQTT connections, real acknowledgements.
  * Reads one JSON order a line on standard input, answers each with one JSON line: connect, live, backlog, end.
  */
-import { createPrivateKey, randomBytes } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import { generate, parser } from 'mqtt-packet';
 import { z } from 'zod';
 import { StationCodeSchema, type StationCode } from '@waystation/protocol/station-code';
-import { ackTopic, uplinkTopic } from '@waystation/protocol/topics';
-import { Ack } from '@waystation/protocol/uplink';
 import { signStationToken } from '@waystation/runtime/station-token';
-import { streamLoad, type StreamLoad } from './station-stream.ts';
+import { connectLean, send, type LeanStation } from './lean-station.ts';
+import type { StreamLoad } from './station-stream.ts';
 
 const CONNECTS_AT_ONCE = 50;
 const RESEND_AFTER_MS = 5000;
@@ -38,84 +35,8 @@ const Order = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('end') }),
 ]);
 
-interface Station {
-  code: StationCode;
-  socket: Socket;
-  event: StreamLoad;
-  sample: StreamLoad;
-  turn: number;
-  heard_at: number;
-}
-
-const stations: Station[] = [];
+const stations: LeanStation[] = [];
 let wake: () => void = () => {};
-
-function send(station: Station, load: StreamLoad, window: number): void {
-  for (let payload = load.next(window); payload; payload = load.next(window)) {
-    station.socket.write(
-      generate({
-        cmd: 'publish',
-        topic: uplinkTopic(station.code, load.stream),
-        payload,
-        qos: 0,
-        dup: false,
-        retain: false,
-      }),
-    );
-  }
-}
-
-async function connectStation(code: StationCode, port: number, password: string): Promise<Station> {
-  const socket = connect({ host: '127.0.0.1', port, noDelay: true });
-  const reader = parser();
-  const epoch = randomBytes(6).toString('hex');
-  const station: Station = {
-    code,
-    socket,
-    event: streamLoad(code, 'event', epoch, BEGAN_AT),
-    sample: streamLoad(code, 'sample', epoch, BEGAN_AT),
-    turn: 0,
-    heard_at: 0,
-  };
-  socket.on('data', (bytes) => reader.parse(bytes));
-  socket.write(
-    generate({
-      cmd: 'connect',
-      protocolId: 'MQTT',
-      protocolVersion: 4,
-      clean: true,
-      clientId: code,
-      username: code,
-      password: Buffer.from(password),
-      keepalive: 300,
-    }),
-  );
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', reject);
-    socket.once('close', () => reject(new Error(`${code} was disconnected`)));
-    reader.on('packet', (packet) => {
-      if (packet.cmd === 'connack') {
-        if (packet.returnCode !== 0)
-          return reject(new Error(`${code} was refused (${packet.returnCode})`));
-        socket.write(
-          generate({
-            cmd: 'subscribe',
-            messageId: 1,
-            subscriptions: [{ topic: ackTopic(code), qos: 0 }],
-          }),
-        );
-      } else if (packet.cmd === 'suback') {
-        resolve();
-      } else if (packet.cmd === 'publish') {
-        const ack = Ack.parse(JSON.parse(packet.payload.toString()));
-        station[ack.stream].acknowledge(ack);
-        station.heard_at = performance.now();
-        wake();
-      }
-    });
-  });
-  return station;
-}
 
 async function connectAll(
   port: number,
@@ -129,7 +50,13 @@ async function connectAll(
     stations.push(
       ...(await Promise.all(
         some.map((station) =>
-          connectStation(station, port, signStationToken(key, { station, issued_at_s })),
+          connectLean({
+            code: station,
+            port,
+            password: signStationToken(key, { station, issued_at_s }),
+            began_at: BEGAN_AT,
+            onAck: () => wake(),
+          }),
         ),
       )),
     );
@@ -153,7 +80,7 @@ async function run(order: Run) {
   const began = performance.now();
   const acked_before = acked();
   const made_before = made();
-  const fill = (station: Station) => {
+  const fill = (station: LeanStation) => {
     const waiting = (load: StreamLoad) => (load.made - load.acked) / order.records;
     while (waiting(station.event) + waiting(station.sample) < order.ahead) {
       station.turn += 1;

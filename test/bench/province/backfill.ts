@@ -8,7 +8,7 @@ import { systemClock } from '@waystation/runtime/clock';
 import { z } from 'zod';
 import { fillBacklog, type BacklogShape } from './backlog.ts';
 import { EVENTS_PER_STATION_DAY, openStage, type Stage, type Totals } from './stage.ts';
-import { countPoints } from './telemetry.ts';
+import { countPoints, pointTimes } from './telemetry.ts';
 
 const DAY_MS = 86_400_000;
 const REPORTS_PER_DAY = 1_440;
@@ -70,8 +70,10 @@ async function auditCounts(stage: Stage) {
   let first_lost: string | null = null;
   for (const [key, head] of until) {
     const [station = '', stream] = key.split('/');
-    const stored = stream === 'event' ? (events.get(key) ?? 0) : (points.get(station) ?? 0);
+    let stored = stream === 'event' ? (events.get(key) ?? 0) : (points.get(station) ?? 0);
     records += head;
+    if (stored < head && stream === 'sample')
+      stored = (await pointTimes(stage.service.influx, station)).get(station)?.size ?? 0;
     if (stored >= head) continue;
     lost += head - stored;
     first_lost ??= `${key}: ${stored} of ${head}`;

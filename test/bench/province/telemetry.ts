@@ -17,9 +17,15 @@ const Answer = z.object({
   ]),
 });
 
-/** The times (ms) of the points of each station. */
-export async function pointTimes(influx: TestInfluxd): Promise<Map<string, Set<number>>> {
-  const answer = Answer.parse(await influx.query('SELECT * FROM "report" GROUP BY "station"'));
+/** The times (ms) of the points of each station, or of one. `station` must be a station code: it becomes text. */
+export async function pointTimes(
+  influx: TestInfluxd,
+  station?: string,
+): Promise<Map<string, Set<number>>> {
+  const only = station === undefined ? '' : `WHERE "station" = '${station}'`;
+  const answer = Answer.parse(
+    await influx.query(`SELECT * FROM "report" ${only} GROUP BY "station"`),
+  );
   return new Map(
     answer.results[0].series.map(({ tags, values }) => [
       tags.station,
@@ -28,12 +34,18 @@ export async function pointTimes(influx: TestInfluxd): Promise<Map<string, Set<n
   );
 }
 
-/** How many points each station has; every report of a fleet carries the temperature. */
+/**
+ * How many points each station has, at least: the count of the measurement that most of them carry. Exact where every
+ * report has one in common; where it falls short of what is expected, `pointTimes` of that station tells.
+ */
 export async function countPoints(influx: TestInfluxd): Promise<Map<string, number>> {
   const answer = Answer.parse(
-    await influx.query('SELECT count("temperature_cel") FROM "report" GROUP BY "station"'),
+    await influx.query('SELECT count(*) FROM "report" GROUP BY "station"'),
   );
   return new Map(
-    answer.results[0].series.map(({ tags, values }) => [tags.station, Number(values[0]?.[1] ?? 0)]),
+    answer.results[0].series.map(({ tags, values }) => {
+      const [, ...counts] = values[0] ?? [0];
+      return [tags.station, Math.max(0, ...counts.map(Number))];
+    }),
   );
 }
