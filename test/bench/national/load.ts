@@ -19,6 +19,8 @@ const DRAINED_WITHIN_MS = 60_000;
 const WINDOW = 8;
 /** Connections of one process under way at once. */
 const CONNECTING_MAX = 64;
+const TRIES_MAX = 8;
+const RETRY_AFTER_MS = 1_000;
 /** Far enough back that no record made in a run lies in the future. */
 const BEGAN_AT = Date.now() - 3_600_000;
 
@@ -49,6 +51,8 @@ const delays = { event: createDelays(), sample: createDelays() };
 const made_at: Record<Stream, Map<string, number[]>> = { event: new Map(), sample: new Map() };
 const acked_before: Record<Stream, Map<string, number>> = { event: new Map(), sample: new Map() };
 
+let retries = 0;
+
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function heard(station: LeanStation, stream: Stream): void {
@@ -60,6 +64,19 @@ function heard(station: LeanStation, stream: Stream): void {
   for (const made of waiting.splice(0, fresh)) delays[stream].note(now - made);
 }
 
+/** A station that is refused or cut tries again, as the agent would. */
+async function persist(connectOnce: () => Promise<LeanStation>): Promise<LeanStation> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await connectOnce();
+    } catch (error) {
+      if (tries === TRIES_MAX) throw error;
+      retries += 1;
+      await sleep(RETRY_AFTER_MS * tries * (0.5 + Math.random()));
+    }
+  }
+}
+
 async function connectAll(order: Extract<Order, { do: 'connect' }>): Promise<void> {
   const key = createPrivateKey(readFileSync(order.key_file));
   const issued_at_s = Math.floor(Date.now() / 1000);
@@ -69,14 +86,16 @@ async function connectAll(order: Extract<Order, { do: 'connect' }>): Promise<voi
     const due_ms = began + (n * 1000) / order.per_s - performance.now();
     if (due_ms > 1) await sleep(due_ms);
     while (connecting.size >= CONNECTING_MAX) await Promise.race(connecting);
-    const one = connectLean({
-      code,
-      port: order.port,
-      password: signStationToken(key, { station: code, issued_at_s }),
-      began_at: BEGAN_AT,
-      from: order.from[n % order.from.length] ?? '127.0.0.1',
-      onAck: (station, ack) => heard(station, ack.stream),
-    }).then((station) => {
+    const connectOnce = () =>
+      connectLean({
+        code,
+        port: order.port,
+        password: signStationToken(key, { station: code, issued_at_s }),
+        began_at: BEGAN_AT,
+        from: order.from[n % order.from.length] ?? '127.0.0.1',
+        onAck: (station, ack) => heard(station, ack.stream),
+      });
+    const one = persist(connectOnce).then((station) => {
       stations.push(station);
       connecting.delete(one);
     });
@@ -155,7 +174,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const order = Order.parse(JSON.parse(line));
   if (order.do === 'end') break;
   if (order.do === 'connect') await connectAll(order);
-  const answer = order.do === 'pace' ? await pace(order) : { connected: stations.length };
+  const answer = order.do === 'pace' ? await pace(order) : { connected: stations.length, retries };
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 for (const { socket } of stations) socket.destroy();
