@@ -43,7 +43,7 @@ export async function benchProvince({ seconds, stations, seed }: ProvinceOptions
     const connected = await stage.totals();
     console.error(`${connected.connected} stations connected`);
     // One report each, so that the beginnings do not count as steady.
-    await clock.sleep(REPORT_INTERVAL_MS);
+    await clock.sleep(Math.min(REPORT_INTERVAL_MS, 1_000 * seconds));
     await stage.newDelays();
     const before = await stage.totals();
     const usage = stage.meter();
