@@ -22,7 +22,7 @@ import type { Log } from '@waystation/runtime/log';
 import type { Limits } from './config.ts';
 import { certificateOf, openDoors, type DoorOptions, type Doors } from './doors.ts';
 import type { Counters } from './metrics.ts';
-import { createPacketMeter } from './packet-meter.ts';
+import { createPacketMeter, type MeterRefusal } from './packet-meter.ts';
 import { publishQos0 } from './publish-packet.ts';
 import { createBucket, type Bucket } from './rate.ts';
 import { judgePublish, rightsOf, type Session } from './session.ts';
@@ -42,6 +42,8 @@ export interface BrokerOptions {
 }
 
 /** Return codes of CONNACK (MQTT 3.1.1, 3.2.2.3). */
+const UNACCEPTABLE_LEVEL = 1;
+const IDENTIFIER_REJECTED = 2;
 const SERVER_UNAVAILABLE = 3;
 const BAD_CREDENTIAL = 4;
 const NOT_AUTHORIZED = 5;
@@ -114,32 +116,37 @@ class Broker implements StationSide {
     });
   }
 
-  /** Hands the socket to Aedes and watches its bytes: 'data' is emitted for what Aedes reads, before it is parsed. */
+  /** Hands the socket to Aedes, which reads it by `read()` alone: so nothing gets to its parser that the meter refused. */
   #serve(socket: Socket): void {
     const { clock, counters, limits } = this.#options;
     const client = this.#aedes.handle(socket);
     const meter = createPacketMeter({
       control_bytes_max: CONTROL_BYTES_MAX,
       publish_bytes_max: limits.publish_bytes_max + PUBLISH_HEADER_BYTES,
+      publish_header_bytes_max: PUBLISH_HEADER_BYTES,
     });
     const rate = { per_s: limits.controls_per_s, burst: 4 * limits.controls_per_s };
     const bucket = createBucket(rate, clock.mono());
     let controls = 0;
-    socket.on('data', (chunk: Buffer) => {
-      const refusal = meter.feed(chunk);
-      if (refusal !== null) {
-        if (refusal === 'publishTooLong') counters.refused_size += 1;
-        else counters.refused_protocol += 1;
-        this.#logRefusal(refusal, this.#session_of.get(client)?.station ?? '');
-        socket.destroy();
-      } else if (meter.controls > controls) {
-        const debt_ms = bucket.spend(meter.controls - controls, clock.mono());
-        controls = meter.controls;
-        if (debt_ms === 0) return;
+    const read = socket.read.bind(socket);
+    socket.read = (bytes?: number): Buffer | null => {
+      const chunk: unknown = read(bytes);
+      if (!Buffer.isBuffer(chunk)) return null;
+      const admitted = meter.feed(chunk);
+      if (typeof admitted === 'string') {
+        this.#refuse(socket, client, admitted);
+        return null;
+      }
+      const debt_ms = bucket.spend(meter.controls - controls, clock.mono());
+      const flooded = meter.controls > controls && debt_ms > 0;
+      controls = meter.controls;
+      if (flooded) {
         counters.refused_control_rate += 1;
         socket.destroy();
+        return null;
       }
-    });
+      return admitted === chunk.length ? chunk : chunk.subarray(0, admitted);
+    };
     const deadline = clock.after(limits.connect_timeout_ms, () => {
       if (this.#session_of.has(client)) return;
       counters.refused_connect_timeout += 1;
@@ -149,6 +156,16 @@ class Broker implements StationSide {
       deadline.stop();
       this.#ended(client);
     });
+  }
+
+  #refuse(socket: Socket, client: Client, refusal: MeterRefusal): void {
+    const { counters } = this.#options;
+    if (refusal === 'publishTooLong') counters.refused_size += 1;
+    else counters.refused_protocol += 1;
+    this.#logRefusal(refusal, this.#session_of.get(client)?.station ?? '');
+    if (refusal === 'level') socket.write(Uint8Array.of(0x20, 2, 0, UNACCEPTABLE_LEVEL));
+    if (refusal === 'emptyId') socket.write(Uint8Array.of(0x20, 2, 0, IDENTIFIER_REJECTED));
+    socket.destroy();
   }
 
   #preConnect(

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import fc from 'fast-check';
 import { createPacketMeter } from './packet-meter.ts';
 
-const LIMITS = { control_bytes_max: 100, publish_bytes_max: 300 };
+const LIMITS = { control_bytes_max: 100, publish_bytes_max: 300, publish_header_bytes_max: 40 };
 const CONNECT = 0x10;
 const PUBLISH = 0x30;
 const PINGREQ = 0xc0;
