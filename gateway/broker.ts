@@ -84,7 +84,8 @@ class Broker implements StationSide {
       keepaliveLimit: options.limits.keepalive_max_s,
       queueLimit: PACKETS_BEFORE_CONNACK_MAX,
       maxClientsIdLength: 23,
-      maxTopicLevels: 8,
+      // The most it can count: a filter of more levels ends the connection instead of getting 0x80.
+      maxTopicLevels: 100,
       maxInflightInbound: 1,
       preConnect: (client, packet, done) => this.#preConnect(client, packet, done),
       authenticate: (client, name, password, done) => {
@@ -210,7 +211,7 @@ class Broker implements StationSide {
     }
     if (client.id !== station) {
       counters.refused_credential += 1;
-      return refuse(NOT_AUTHORIZED, 'the client id is not the station code');
+      return refuse(IDENTIFIER_REJECTED, 'the client id is not the station code');
     }
     if (this.#foreign_will.has(client)) {
       counters.refused_will += 1;
