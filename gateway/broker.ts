@@ -81,7 +81,6 @@ class Broker implements StationSide {
       // The second line: `#serve` ends such a connection itself and counts it.
       connectTimeout: options.limits.connect_timeout_ms + 1_000,
       drainTimeout: options.limits.drain_timeout_ms,
-      keepaliveLimit: options.limits.keepalive_max_s,
       queueLimit: PACKETS_BEFORE_CONNACK_MAX,
       maxClientsIdLength: 23,
       // The most it can count: a filter of more levels ends the connection instead of getting 0x80.
@@ -176,6 +175,10 @@ class Broker implements StationSide {
   ): void {
     // No session outlives its connection here, whatever the station asks for (CONNACK says so: session present 0).
     packet.clean = true;
+    // A server may end an idle connection whatever its keep-alive says (3.1.2.10), and a dead line must be found.
+    const { keepalive_max_s } = this.#options.limits;
+    const asked_s = packet.keepalive ?? 0;
+    packet.keepalive = asked_s === 0 ? keepalive_max_s : Math.min(asked_s, keepalive_max_s);
     const { will } = packet;
     const station = parseStationCode(packet.username ?? '');
     if (will !== undefined && station !== null) {
