@@ -197,6 +197,8 @@ class Broker implements StationSide {
       return Object.assign(new Fault('NOT_AUTHENTICATED', { why }), { returnCode });
     };
     if (this.#deaf) return refuse(SERVER_UNAVAILABLE, 'stopping');
+    // Gone between its CONNECT and this: it must not take over from a connection that lives.
+    if (client.conn.destroyed) return refuse(SERVER_UNAVAILABLE, 'gone');
     const station = parseStationCode(user_name);
     const certificate = certificateOf(client.conn);
     if (certificate.kind === 'untrusted') {
