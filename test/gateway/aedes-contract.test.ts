@@ -126,6 +126,22 @@ test('closing a client is one synchronous step: its will passes the hook within 
   expect([wills, gone]).toEqual([['a will'], ['a']]);
 });
 
+test('it authenticates a connection that has gone in the meantime, so the hook must look', async () => {
+  const gone: boolean[] = [];
+  const { port } = await broker({
+    preConnect: (client, _packet, done) => {
+      client.conn.destroy();
+      done(null, true);
+    },
+    authenticate: (client, _name, _password, done) => {
+      gone.push(client.conn.destroyed);
+      done(null, true);
+    },
+  });
+  await tryConnect(`mqtt://127.0.0.1:${port}`, { protocolVersion: 4, reconnectPeriod: 0 });
+  await expect.poll(() => gone).toEqual([true]);
+});
+
 test('a subscription is refused with 0x80 by answering null', async () => {
   const { dial } = await broker({
     authorizeSubscribe: (_client, subscription, done) =>

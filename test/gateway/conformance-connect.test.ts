@@ -218,21 +218,6 @@ describe('sessions and CONNACK (3.1.2.4, 3.1.4, 3.2)', () => {
     },
   );
 
-  test('[MQTT-3.1.4-2] who has gone before its CONNECT was served takes nothing over', async () => {
-    const here = await acceptedStation(bed.mqtt_port, MINE);
-    const { connections } = counters();
-    for (let round = 0; round < 20; round += 1) {
-      const gone = await rawStation(bed.mqtt_port);
-      gone.socket.write(connectPacket(MINE, { password: 'wrong' }));
-      gone.socket.resetAndDestroy();
-    }
-    await expect.poll(() => counters().connections).toBe(connections + 20);
-    here.send(PINGREQ);
-    expect(await here.next()).toEqual(PINGRESP);
-    here.send(DISCONNECT);
-    await here.untilClosed();
-  });
-
   test.each([
     ['a wrong password', { password: 'wrong' }, 4],
     ['no credential', { flags: HONEST_FLAGS & ~0xc0, ...WITHOUT_CREDENTIAL }, 4],

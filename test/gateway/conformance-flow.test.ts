@@ -197,6 +197,10 @@ describe('PUBLISH (3.3)', () => {
     ]);
   });
 
+  test('[MQTT-4.8.0-2] a state that is none cannot be handled: closed without acknowledgement', async () => {
+    await expectEnd(publishPacket(stateTopic(code), '', 0x03, 8));
+  });
+
   test('[MQTT-3.3.4-1] QoS 0 is not answered', async () => {
     here.send(uplinkPacket(code, 1));
     await expectAlive();
