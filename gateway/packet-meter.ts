@@ -120,7 +120,8 @@ export function createPacketMeter(limits: MeterLimits): PacketMeter {
     },
     feed(chunk) {
       let at = 0;
-      while (at < chunk.length && !disconnected) {
+      while (at < chunk.length) {
+        if (disconnected) return at;
         let refusal: MeterRefusal | null;
         if (state === 'body' && body_left > 0) {
           const step = Math.min(body_left, chunk.length - at);

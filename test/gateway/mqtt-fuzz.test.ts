@@ -144,6 +144,11 @@ function verdict(bytes: Buffer): string {
   return typeof said === 'string' ? said : meter.disconnected ? 'disconnected' : 'well-formed';
 }
 
+/** Everything the meter can say: a fuzzer that misses one proves nothing of it. */
+const REASONS =
+  `type flags length packetId utf8 topic filter protocolName connectFlags secondConnect level emptyId
+  notConnect controlTooLong publishTooLong lengthMalformed disconnected well-formed`.split(/\s+/);
+
 setFlagsFromString('--expose-gc');
 const collect: unknown = runInNewContext('gc');
 function heapMb(): number {
@@ -152,7 +157,6 @@ function heapMb(): number {
 }
 
 test(`${STREAMS} spoiled streams harm nobody (seed ${SEED})`, async () => {
-  const random = prng(SEED);
   const { cloud, gateway } = bed;
   const neighbour = await connectStation(`mqtt://127.0.0.1:${bed.mqtt_port}`, NEIGHBOUR);
   const verdicts: Record<string, number> = {};
@@ -163,6 +167,7 @@ test(`${STREAMS} spoiled streams harm nobody (seed ${SEED})`, async () => {
   const worker = async () => {
     while (next < STREAMS) {
       const index = (next += 1);
+      const random = prng(SEED + index);
       const code = FUZZED[index % FUZZED.length] ?? VICTIM;
       const bytes = spoil(connection(code, random), random);
       const reason = verdict(bytes);
@@ -188,7 +193,7 @@ test(`${STREAMS} spoiled streams harm nobody (seed ${SEED})`, async () => {
   const heard = [...cloud.cursors.keys()].map((key) => key.split('/')[0] ?? '');
   expect(heard.filter((code) => !known.has(code))).toEqual([]);
   expect(cloud.presence.filter((change) => !known.has(change.station))).toEqual([]);
-  expect(Object.keys(connacks).map(Number).toSorted()).toEqual([0, 1, 2, 4, 5]);
+  expect(Object.keys(connacks).toSorted()).toEqual(['0', '1', '2', '4', '5']);
   const grown_mb = heapMb() - heap_mb;
   expect(grown_mb, `seed ${SEED}`).toBeLessThan(40);
 
@@ -208,10 +213,5 @@ test(`${STREAMS} spoiled streams harm nobody (seed ${SEED})`, async () => {
   };
   console.log(JSON.stringify({ streams_s, grown_mb, verdicts, connacks, reached }));
   for (const [name, count] of Object.entries(reached)) expect(count, name).toBeGreaterThan(0);
-  for (const reason of [
-    ...['type', 'flags', 'length', 'packetId', 'utf8', 'topic', 'filter', 'protocolName'],
-    ...['connectFlags', 'secondConnect', 'level', 'emptyId', 'notConnect', 'controlTooLong'],
-    ...['publishTooLong', 'lengthMalformed', 'disconnected', 'well-formed'],
-  ])
-    expect(verdicts[reason] ?? 0, reason).toBeGreaterThan(0);
+  for (const reason of REASONS) expect(verdicts[reason] ?? 0, reason).toBeGreaterThan(0);
 });

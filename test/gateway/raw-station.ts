@@ -130,7 +130,7 @@ export async function rawStation(port: number, ca: string | null = null): Promis
   const socket = ca === null ? createConnection({ host, port }) : connectTls({ host, port, ca });
   const packets: Buffer[] = [];
   let bytes: Buffer = Buffer.alloc(0);
-  let closed = false;
+  const end = { seen: false };
   let wake = () => {};
   socket.on('error', () => {});
   socket.on('data', (chunk: Buffer) => {
@@ -142,7 +142,7 @@ export async function rawStation(port: number, ca: string | null = null): Promis
     wake();
   });
   socket.on('close', () => {
-    closed = true;
+    end.seen = true;
     wake();
   });
   const changed = () =>
@@ -157,11 +157,11 @@ export async function rawStation(port: number, ca: string | null = null): Promis
       socket.write(Buffer.concat(parts.map((part) => Buffer.from(part))));
     },
     async next() {
-      while (packets.length === 0 && !closed) await changed();
+      while (packets.length === 0 && !end.seen) await changed();
       return packets.shift() ?? null;
     },
     async untilClosed() {
-      while (!closed) await changed();
+      while (!end.seen) await changed();
       if (bytes.length > 0) throw new Error(`part of a packet: ${bytes.toString('hex')}`);
       return packets.splice(0);
     },
