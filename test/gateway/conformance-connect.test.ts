@@ -18,6 +18,7 @@ import {
   suback,
   uplinkPacket,
   type ConnectParts,
+  type RawStation,
 } from './raw-station.ts';
 
 const MINE = station(1);
@@ -276,15 +277,12 @@ describe('the will (3.1.2.5) and keep-alive (3.1.2.10)', () => {
     bed.cloud.presence.filter((change) => change.station === code).map((change) => change.presence);
 
   test.each([
+    ['an end without DISCONNECT', 10, (here: RawStation) => here.socket.destroy()],
+    ['[MQTT-4.8.0-1] a protocol violation', 11, (here: RawStation) => here.send(packet(0xc1))],
     [
-      'an end without DISCONNECT',
-      10,
-      (here: { socket: { destroy(): unknown } }) => here.socket.destroy(),
-    ],
-    [
-      '[MQTT-4.8.0-1] a protocol violation',
-      11,
-      (here: { send(bytes: Buffer): void }) => here.send(packet(0xc1)),
+      '[MQTT-4.8.0-1] a violation with DISCONNECT behind it in one segment, which is not read',
+      15,
+      (here: RawStation) => here.send(packet(0xa2, [0, 1]), DISCONNECT),
     ],
   ] as const)(
     '[MQTT-3.1.2-8] [MQTT-3.1.2-17] after %s the will is told, once',
