@@ -245,6 +245,17 @@ describe('sessions and CONNACK (3.1.2.4, 3.1.4, 3.2)', () => {
     await here.untilClosed();
   });
 
+  test('[MQTT-3.2.0-1] of the packets sent along with CONNECT 64 wait for it, one more ends the connection', async () => {
+    const here = await rawStation(bed.mqtt_port);
+    here.send(connectPacket(MINE), ...Array.from({ length: 64 }, () => PINGREQ));
+    expect(await here.next()).toEqual(connack(0));
+    for (let count = 0; count < 64; count += 1) expect(await here.next()).toEqual(PINGRESP);
+    here.send(DISCONNECT);
+    expect(await here.untilClosed()).toEqual([]);
+    const eager = Array.from({ length: 65 }, () => PINGREQ);
+    expect(await answersTo(connectPacket(MINE), ...eager)).toEqual([]);
+  });
+
   test.each([0, 65_535])(
     '[MQTT-3.2.2-6] keep-alive %i gets no code of its own: it is accepted, and the idle limit ends it',
     async (keepalive_s) => {
