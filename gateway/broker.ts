@@ -22,7 +22,7 @@ import type { Log } from '@waystation/runtime/log';
 import type { Limits } from './config.ts';
 import { certificateOf, openDoors, type DoorOptions, type Doors } from './doors.ts';
 import type { Counters } from './metrics.ts';
-import { createPacketMeter } from './packet-meter.ts';
+import { createPacketMeter, type MeterRefusal } from './packet-meter.ts';
 import { publishQos0 } from './publish-packet.ts';
 import { createBucket, type Bucket } from './rate.ts';
 import { judgePublish, rightsOf, type Session } from './session.ts';
@@ -42,6 +42,8 @@ export interface BrokerOptions {
 }
 
 /** Return codes of CONNACK (MQTT 3.1.1, 3.2.2.3). */
+const UNACCEPTABLE_LEVEL = 1;
+const IDENTIFIER_REJECTED = 2;
 const SERVER_UNAVAILABLE = 3;
 const BAD_CREDENTIAL = 4;
 const NOT_AUTHORIZED = 5;
@@ -79,10 +81,10 @@ class Broker implements StationSide {
       // The second line: `#serve` ends such a connection itself and counts it.
       connectTimeout: options.limits.connect_timeout_ms + 1_000,
       drainTimeout: options.limits.drain_timeout_ms,
-      keepaliveLimit: options.limits.keepalive_max_s,
       queueLimit: PACKETS_BEFORE_CONNACK_MAX,
       maxClientsIdLength: 23,
-      maxTopicLevels: 8,
+      // The most it can count: a filter of more levels ends the connection instead of getting 0x80.
+      maxTopicLevels: 100,
       maxInflightInbound: 1,
       preConnect: (client, packet, done) => this.#preConnect(client, packet, done),
       authenticate: (client, name, password, done) => {
@@ -114,32 +116,37 @@ class Broker implements StationSide {
     });
   }
 
-  /** Hands the socket to Aedes and watches its bytes: 'data' is emitted for what Aedes reads, before it is parsed. */
+  /** Hands the socket to Aedes, which reads it by `read()` alone: so nothing gets to its parser that the meter refused. */
   #serve(socket: Socket): void {
     const { clock, counters, limits } = this.#options;
     const client = this.#aedes.handle(socket);
     const meter = createPacketMeter({
       control_bytes_max: CONTROL_BYTES_MAX,
       publish_bytes_max: limits.publish_bytes_max + PUBLISH_HEADER_BYTES,
+      publish_header_bytes_max: PUBLISH_HEADER_BYTES,
     });
     const rate = { per_s: limits.controls_per_s, burst: 4 * limits.controls_per_s };
     const bucket = createBucket(rate, clock.mono());
     let controls = 0;
-    socket.on('data', (chunk: Buffer) => {
-      const refusal = meter.feed(chunk);
-      if (refusal !== null) {
-        if (refusal === 'publishTooLong') counters.refused_size += 1;
-        else counters.refused_protocol += 1;
-        this.#logRefusal(refusal, this.#session_of.get(client)?.station ?? '');
-        socket.destroy();
-      } else if (meter.controls > controls) {
-        const debt_ms = bucket.spend(meter.controls - controls, clock.mono());
-        controls = meter.controls;
-        if (debt_ms === 0) return;
+    const read = socket.read.bind(socket);
+    socket.read = (bytes?: number): Buffer | null => {
+      const chunk: unknown = read(bytes);
+      if (!Buffer.isBuffer(chunk)) return null;
+      const admitted = meter.feed(chunk);
+      if (typeof admitted === 'string') {
+        this.#refuse(socket, client, admitted);
+        return null;
+      }
+      const debt_ms = bucket.spend(meter.controls - controls, clock.mono());
+      const flooded = meter.controls > controls && debt_ms > 0;
+      controls = meter.controls;
+      if (flooded) {
         counters.refused_control_rate += 1;
         socket.destroy();
+        return null;
       }
-    });
+      return admitted === chunk.length ? chunk : chunk.subarray(0, admitted);
+    };
     const deadline = clock.after(limits.connect_timeout_ms, () => {
       if (this.#session_of.has(client)) return;
       counters.refused_connect_timeout += 1;
@@ -151,6 +158,16 @@ class Broker implements StationSide {
     });
   }
 
+  #refuse(socket: Socket, client: Client, refusal: MeterRefusal): void {
+    const { counters } = this.#options;
+    if (refusal === 'publishTooLong') counters.refused_size += 1;
+    else counters.refused_protocol += 1;
+    this.#logRefusal(refusal, this.#session_of.get(client)?.station ?? '');
+    if (refusal === 'level') socket.write(Uint8Array.of(0x20, 2, 0, UNACCEPTABLE_LEVEL));
+    if (refusal === 'emptyId') socket.write(Uint8Array.of(0x20, 2, 0, IDENTIFIER_REJECTED));
+    socket.destroy();
+  }
+
   #preConnect(
     client: Client,
     packet: ConnectPacket,
@@ -158,6 +175,10 @@ class Broker implements StationSide {
   ): void {
     // No session outlives its connection here, whatever the station asks for (CONNACK says so: session present 0).
     packet.clean = true;
+    // A server may end an idle connection whatever its keep-alive says (3.1.2.10), and a dead line must be found.
+    const { keepalive_max_s } = this.#options.limits;
+    const asked_s = packet.keepalive ?? 0;
+    packet.keepalive = asked_s === 0 ? keepalive_max_s : Math.min(asked_s, keepalive_max_s);
     const { will } = packet;
     const station = parseStationCode(packet.username ?? '');
     if (will !== undefined && station !== null) {
@@ -176,6 +197,8 @@ class Broker implements StationSide {
       return Object.assign(new Fault('NOT_AUTHENTICATED', { why }), { returnCode });
     };
     if (this.#deaf) return refuse(SERVER_UNAVAILABLE, 'stopping');
+    // Gone between its CONNECT and this: it must not take over from a connection that lives.
+    if (client.conn.destroyed) return refuse(SERVER_UNAVAILABLE, 'gone');
     const station = parseStationCode(user_name);
     const certificate = certificateOf(client.conn);
     if (certificate.kind === 'untrusted') {
@@ -193,7 +216,7 @@ class Broker implements StationSide {
     }
     if (client.id !== station) {
       counters.refused_credential += 1;
-      return refuse(NOT_AUTHORIZED, 'the client id is not the station code');
+      return refuse(IDENTIFIER_REJECTED, 'the client id is not the station code');
     }
     if (this.#foreign_will.has(client)) {
       counters.refused_will += 1;

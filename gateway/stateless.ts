@@ -28,6 +28,8 @@ export function noPersistence() {
     delWill: nothing,
     streamWill: () => Readable.from([]),
     cleanIncoming: nothing,
+    // Asked for by a PUBREL, which any station may send: nothing is kept of QoS 2, so the answer is PUBCOMP at once.
+    incomingGetPacket: nothing,
   };
 }
 

@@ -65,17 +65,32 @@ test('authorizePublish runs before PUBACK, and an error in it closes the socket 
   expect(order.filter((step) => step === 'puback')).toHaveLength(1);
 });
 
-test("'data' is emitted for what Aedes reads before it is parsed, so a meter can refuse first", async () => {
-  const { dial, order } = await broker({
-    authorizePublish: (_client, _packet, done) => {
-      order.push('authorize');
+test('it reads a connection by read() alone, so a gate there can refuse or cut what its parser gets', async () => {
+  const { dial, clients, order } = await broker({
+    authorizePublish: (_client, packet, done) => {
+      order.push(`authorize ${packet.topic}`);
       done(null);
     },
   });
   const client = await dial('a');
+  const socket = clients[0]?.conn;
+  if (socket === undefined) throw new Error('no connection');
+  const read = socket.read.bind(socket);
   order.length = 0;
-  await client.publishAsync('t', 'x', { qos: 1 });
-  expect(order.slice(0, 2)).toEqual(['data', 'authorize']);
+  socket.read = () => {
+    const chunk: unknown = read();
+    if (!Buffer.isBuffer(chunk)) return null;
+    order.push('read');
+    return chunk.includes('secret') ? null : chunk;
+  };
+  client.publish('t', 'secret', { qos: 0 });
+  await expect.poll(() => order).toContain('read');
+  await client.publishAsync('u', 'x', { qos: 1 });
+  expect(order.filter((step) => step !== 'data').slice(0, 3)).toEqual([
+    'read',
+    'read',
+    'authorize u',
+  ]);
 });
 
 test('while a hook holds a publish, nothing more is read from that connection', async () => {
@@ -109,6 +124,22 @@ test('closing a client is one synchronous step: its will passes the hook within 
   aedes.on('clientDisconnect', (client) => gone.push(client.id));
   clients[0]?.close();
   expect([wills, gone]).toEqual([['a will'], ['a']]);
+});
+
+test('it authenticates a connection that has gone in the meantime, so the hook must look', async () => {
+  const gone: boolean[] = [];
+  const { port } = await broker({
+    preConnect: (client, _packet, done) => {
+      client.conn.destroy();
+      done(null, true);
+    },
+    authenticate: (client, _name, _password, done) => {
+      gone.push(client.conn.destroyed);
+      done(null, true);
+    },
+  });
+  await tryConnect(`mqtt://127.0.0.1:${port}`, { protocolVersion: 4, reconnectPeriod: 0 });
+  await expect.poll(() => gone).toEqual([true]);
 });
 
 test('a subscription is refused with 0x80 by answering null', async () => {
@@ -176,9 +207,8 @@ test('every method of the store that Aedes calls is there', () => {
       ),
     ),
   );
-  // QoS 2 never gets so far: authorizePublish refuses it.
-  for (const method of ['incomingGetPacket', 'incomingStorePacket', 'incomingDelPacket'])
-    called.delete(method);
+  // QoS 2 never gets so far: authorizePublish refuses it, and a PUBREL finds nothing.
+  for (const method of ['incomingStorePacket', 'incomingDelPacket']) called.delete(method);
   expect(called.size).toBeGreaterThan(10);
   expect([...called].filter((method) => !(String(method) in noPersistence()))).toEqual([]);
 });

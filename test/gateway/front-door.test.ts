@@ -103,7 +103,7 @@ describe('who may enter', () => {
   ])('%s: CONNACK refuses', async (_name, spoiled) => {
     bed = await startTestBed();
     expect(await tryConnect(url(), { ...honest(MINE), ...spoiled })).toMatch(
-      /^Connection refused: (Not authorized|Bad username or password)$/,
+      /^Connection refused: (Not authorized|Bad username or password|Identifier rejected)$/,
     );
     expect(bed.gateway.counters.sessions).toBe(0);
   });

@@ -43,6 +43,15 @@ export interface StubCloud {
   start(): Promise<void>;
 }
 
+/** `null` for a poison payload: no message, so no acknowledgement, and its neighbours are committed. */
+function readMessage(frame: Frame): UplinkMessage | null {
+  try {
+    return UplinkMessage.parse(JSON.parse(Buffer.from(frame.payload).toString()));
+  } catch {
+    return null;
+  }
+}
+
 function commit(
   cursors: Map<string, Cursor>,
   committed: string[],
@@ -50,7 +59,8 @@ function commit(
 ): [string, Ack] | null {
   const topic = parseTopic(frame.topic);
   if (topic?.name !== 'uplink') return null;
-  const message = UplinkMessage.parse(JSON.parse(Buffer.from(frame.payload).toString()));
+  const message = readMessage(frame);
+  if (message === null) return null;
   const key = `${topic.station}/${topic.stream}`;
   const known = cursors.get(key);
   const cursor = known?.epoch === message.epoch ? known : { epoch: message.epoch, through: 0 };
