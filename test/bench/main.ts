@@ -1,4 +1,7 @@
 /** `npm run bench -- NAME [--seconds N] [--stations N] [--seed N]`: runs one benchmark; what a person reads goes to standard error, the last line is JSON. */
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Fault, isFault } from '@waystation/runtime/fault';
 import { readFlags, wholeNumber } from '@waystation/scripts/local/flags';
 import { benchCard } from './card.ts';
@@ -8,6 +11,7 @@ import { benchIngest } from './ingest/ingest.ts';
 import { benchNational, NATION } from './national/national.ts';
 import { benchBackfill } from './province/backfill.ts';
 import { benchProvince } from './province/province.ts';
+import { childrenOf } from './province/meter.ts';
 import { benchReconnect } from './province/reconnect.ts';
 
 interface BenchOptions {
@@ -58,9 +62,42 @@ async function main(): Promise<void> {
   console.log(JSON.stringify(figures));
 }
 
+/** Everything that this process started, and what that started. */
+function descendants(pid: number): number[] {
+  return childrenOf(pid).flatMap((child) => [...descendants(child), child]);
+}
+
+const LEFT_ALONE_MS = 5_000;
+
+/** An interrupted benchmark leaves neither a process nor a directory behind. */
+function endOnSignal(directory: string): void {
+  const end = () => {
+    const started = descendants(process.pid);
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const)
+      setTimeout(
+        () => {
+          for (const pid of started) if (existsSync(`/proc/${pid}`)) process.kill(pid, signal);
+        },
+        signal === 'SIGTERM' ? 0 : LEFT_ALONE_MS,
+      );
+    setTimeout(() => {
+      rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+      process.exit(130);
+    }, LEFT_ALONE_MS + 500);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, end);
+}
+
+// Every directory of the run lies in this one.
+const directory = mkdtempSync(join(tmpdir(), 'waystation-bench-'));
+chmodSync(directory, 0o755);
+process.env['TMPDIR'] = directory;
+endOnSignal(directory);
+
 try {
   await main();
 } catch (error) {
   console.error(isFault(error) ? `${error.message}\n${error.operator}` : error);
   process.exitCode = 1;
 }
+rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
