@@ -45,7 +45,8 @@ export function keptAnchor(table: DurableTable): KeptAnchor | null {
 export function resumeAnchor(kept: KeptAnchor | null, start: Start): Anchor | null {
   if (kept === null) return null;
   const { wall, error_ms } = kept;
-  if (kept.boot === start.boot) return { wall, mono: kept.since_boot - start.boot_mono_ms, error_ms };
+  if (kept.boot === start.boot)
+    return { wall, mono: kept.since_boot - start.boot_mono_ms, error_ms };
   const elapsed_ms = start.wall - wall;
   return start.rtc && elapsed_ms >= 0 ? { wall, mono: start.mono - elapsed_ms, error_ms } : null;
 }
