@@ -119,7 +119,7 @@ function openParts(box: Box, boot_id: string, rtc: boolean, clock: Clock, slow: 
     log: silentLog,
   });
   const boot = { id: boot_id };
-  const boot_mono_ms = -clock.mono();
+  const boot_mono_ms = 0 - clock.mono();
   const table = store.table('time', { rows: 8 });
   const floor = clockFloor(table, 0);
   const start = { boot: boot.id, wall: clock.wall(), mono: clock.mono(), boot_mono_ms, rtc };

@@ -70,7 +70,7 @@ test(
       days,
       code: stationCode('370102001', 'W', 1),
       visits_per_day: 120,
-      disk_budget_bytes: 2.3 * MEGABYTE,
+      disk_budget_bytes: 1.8 * MEGABYTE,
       key_age_days: KEY_AGE_DAYS,
     });
     expectPromises(verdict, days);
