@@ -64,13 +64,13 @@ test(
 test(
   'a small disk: samples are thinned, then dropped, each hole on record; no event is',
   async () => {
-    const days = 6;
+    const days = 4;
     const verdict = await runAutonomy({
       seed: SEED,
       days,
       code: stationCode('370102001', 'W', 1),
       visits_per_day: 120,
-      disk_budget_bytes: 1.8 * MEGABYTE,
+      disk_budget_bytes: MEGABYTE,
       key_age_days: KEY_AGE_DAYS,
     });
     expectPromises(verdict, days);
