@@ -23,6 +23,7 @@ import { serialReader } from './reader/serial-reader.ts';
 import { RELEASED_AT_MS, SOFTWARE } from './software.ts';
 import { openAdjtimex } from './time/adjtimex.ts';
 import { readBoot, sinceBoot } from './time/boot.ts';
+import { bootedFromRtc, keptAnchor, resumeAnchor } from './time/clock-memory.ts';
 import { hostClock, trustedHost } from './time/clock-source.ts';
 import { clockFloor, watchClock } from './time/clock-watch.ts';
 import { createStamp } from './time/stamp.ts';
@@ -55,8 +56,10 @@ function openStation(config: EdgeConfig, log: Log) {
   const boot_mono_ms = sinceBoot(clock.mono());
   const time_table = store.table('time', { rows: 8 });
   const floor = clockFloor(time_table, RELEASED_AT_MS);
+  const start = { boot: boot.id, wall: clock.wall(), mono: clock.mono(), boot_mono_ms };
   const source = hostClock({
     clock,
+    anchor: resumeAnchor(keptAnchor(time_table), { ...start, rtc: bootedFromRtc() }),
     discipline: config.clock.source === 'host' ? trustedHost : openAdjtimex(),
     floor: () => Math.max(floor(), trust.signedSince_s() * 1000 - SIGNER_AHEAD_MS),
   });

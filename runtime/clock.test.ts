@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest';
-import { epochMs, fakeClock } from './clock.ts';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { epochMs, fakeClock, systemClock } from './clock.ts';
 
 describe('fakeClock', () => {
   test('fires timers in order of time, then of setting, and settles promises between them', async () => {
@@ -44,5 +44,31 @@ describe('fakeClock', () => {
     abort.abort();
     await sleeping;
     expect(clock.mono()).toBe(0);
+  });
+});
+
+describe('systemClock', () => {
+  afterEach(() => vi.useRealTimers());
+  const DAY_MS = 86_400_000;
+
+  test('waits longer than 32 bits can count', () => {
+    vi.useFakeTimers();
+    const fired: string[] = [];
+    const clock = systemClock();
+    clock.after(90 * DAY_MS, () => fired.push('90 days'));
+    const stopped = clock.after(60 * DAY_MS, () => fired.push('stopped'));
+    clock.after(2 ** 31 - 1, () => fired.push('the longest at once'));
+    vi.advanceTimersByTime(24 * DAY_MS);
+    expect(fired).toEqual([]);
+    vi.advanceTimersByTime(6 * DAY_MS);
+    stopped.stop();
+    vi.advanceTimersByTime(60 * DAY_MS - 1);
+    expect(fired).toEqual(['the longest at once']);
+    vi.advanceTimersByTime(1);
+    expect(fired).toEqual(['the longest at once', '90 days']);
+  });
+
+  test('refuses a period that would be counted as 1 ms', () => {
+    expect(() => systemClock().every(25 * DAY_MS, () => {})).toThrow(/period/);
   });
 });

@@ -1,4 +1,5 @@
 /** Time as two kinds that never mix: wall time stamps records, monotonic time measures deadlines. */
+import assert from 'node:assert/strict';
 import type { Brand } from '@waystation/protocol/brand';
 
 /** Milliseconds since 1970-01-01T00:00:00Z. May step. Only for stamping and for signed validity windows. */
@@ -47,15 +48,26 @@ function sleepOn(
   });
 }
 
+/** A longer delay overflows 32 bits, and Node then fires after 1 ms: a station that counts on 25 days would spin. */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+
+function longTimeout(delay_ms: number, wake: () => void): Timer {
+  let handle: NodeJS.Timeout;
+  const wait = (left_ms: number) => {
+    const leg_ms = Math.min(left_ms, TIMEOUT_MS_MAX);
+    handle = setTimeout(() => (left_ms > leg_ms ? wait(left_ms - leg_ms) : wake()), leg_ms);
+  };
+  wait(delay_ms);
+  return { stop: () => clearTimeout(handle) };
+}
+
 export function systemClock(): Clock {
   const clock: Clock = {
     wall: () => epochMs(Date.now()),
     mono: () => monoMs(performance.now()),
-    after(delay_ms, wake) {
-      const handle = setTimeout(wake, delay_ms);
-      return { stop: () => clearTimeout(handle) };
-    },
+    after: longTimeout,
     every(period_ms, tick) {
+      assert(period_ms <= TIMEOUT_MS_MAX, `a period of ${period_ms} ms is too long`);
       const handle = setInterval(tick, period_ms);
       return { stop: () => clearInterval(handle) };
     },

@@ -16,7 +16,7 @@ export const CARDS_HELP = `node cloud/cards/main.ts COMMAND: keys and cards by h
 
   init --keys DIR           make the keys that are missing or due; two roots, card and status keys, a signed key set
   root-public --keys DIR    print what stations pin (trust.root_keys_file): public keys only
-  rotate --keys DIR         publish a new card key and a new status key that sign from 30 days on
+  rotate --keys DIR         publish a new card key and a new status key that sign from 100 days on
          --now              … that sign at once: stations that are offline will not know them until they are reached
          --withdraw KID     take a key back at once: every card or list it signed is void
   issue --keys DIR --holder FILE --index N --org N --rights hall,night

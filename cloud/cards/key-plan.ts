@@ -5,8 +5,11 @@ import { KEY_USES, type KeyUse, type TrustedKey } from '@waystation/protocol/car
 const DAY_S = 86_400;
 /** A key signs for a quarter. */
 export const SIGNING_LIFE_S = 90 * DAY_S;
-/** A key is published this long before its first use, so that a station with a bad line knows it in time. */
-export const PUBLISH_AHEAD_S = 30 * DAY_S;
+/**
+ * Keys are published for everything that will be signed in this time: a station that hears of no key for a season
+ * still knows who signed the cards that phones with a network have renewed meanwhile.
+ */
+export const PUBLISH_AHEAD_S = 100 * DAY_S;
 /** No station accepts a longer card, whoever signed it. A status list lives as long. */
 export const MAX_LIFE_S = CARD_LIFE_S;
 
@@ -34,10 +37,16 @@ export function planKeys<K extends KeyOrder>(
 ): { keep: K[]; make: KeyOrder[] } {
   const keep = keys.filter((key) => key.expires_at_s > now_s);
   const make = KEY_USES.flatMap((use) => {
-    const covered_until_s = Math.max(...keep.filter((key) => key.use === use).map(signsUntil), 0);
-    return covered_until_s >= now_s + PUBLISH_AHEAD_S
-      ? []
-      : [orderKey(use, Math.max(covered_until_s, now_s))];
+    const orders: KeyOrder[] = [];
+    const known = keep.filter((key) => key.use === use);
+    let covered_until_s = now_s;
+    while (covered_until_s < now_s + PUBLISH_AHEAD_S) {
+      const signing = known.filter((key) => key.not_before_s <= covered_until_s);
+      const reach_s = Math.max(0, ...signing.map(signsUntil));
+      if (reach_s <= covered_until_s) orders.push(orderKey(use, covered_until_s));
+      covered_until_s = reach_s > covered_until_s ? reach_s : covered_until_s + SIGNING_LIFE_S;
+    }
+    return orders;
   });
   return { keep, make };
 }

@@ -23,6 +23,8 @@ const ROOT_FILES = ['root-current.private.pem', 'root-next.private.pem'] as cons
 const ROOT_PUBLIC_FILE = 'root-public.json';
 const KEY_SET_FILE = 'key-set.cose';
 const KEY_SET_LIFE_S = 180 * 86_400;
+/** Signed anew with this much left: what a station holds lasts for a season without contact. */
+const KEY_SET_LEFT_MIN_S = 120 * 86_400;
 const PRIVATE = 0o600;
 
 export interface SigningKey extends TrustedKey {
@@ -109,7 +111,7 @@ function planKeySet(
   const cuts = [...(changes.cuts ?? before?.cuts ?? [])];
   const due =
     before === null ||
-    before.expires_at_s - now_s < KEY_SET_LIFE_S / 2 ||
+    before.expires_at_s - now_s < KEY_SET_LEFT_MIN_S ||
     kept.length !== there.length ||
     begun.length + make.length > 0 ||
     JSON.stringify(cuts) !== JSON.stringify(before.cuts);

@@ -27,8 +27,12 @@ const SKEW_MAX_S = 120;
 /** A plain quartz drifts 20 ppm, 1.7 s a day. */
 const DRIFT_S_PER_DAY = 2;
 const DAY_S = 86_400;
-/** With a list this long past its end only the right to the hall remains. */
-const STALE_LIST_GRACE_S = 7 * DAY_S;
+/**
+ * With a list this long past its end only the right to the hall remains: 95 days after the list was signed. Not sooner:
+ * past the list's end only cards issued after it pass, and none lives longer than 35 days, so that waiting costs no
+ * safety, and a mom's room must not lock its mothers out for want of a network.
+ */
+const STALE_LIST_GRACE_S = 60 * DAY_S;
 const HALL_ONLY = 1 << RIGHTS.hall;
 
 export interface CardVerifierOptions {

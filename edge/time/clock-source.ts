@@ -73,12 +73,18 @@ export interface HostClockOptions {
   /** Asks the kernel (`readAdjtimex`), or tells that the host is trusted (`trustedHost`). */
   discipline: () => Discipline | null;
   floor: () => number;
+  /** Where an earlier start left off (clock-memory.ts). */
+  anchor?: Anchor | null;
   limits?: HoldoverLimits;
 }
 
 /** A source that asks at most once a second. */
 export function hostClock(options: HostClockOptions): ClockSource & { judge(): Judgement } {
-  let judgement: Judgement = { quality: 'unknown', error_ms: null, anchor: null };
+  let judgement: Judgement = {
+    quality: 'unknown',
+    error_ms: null,
+    anchor: options.anchor ?? null,
+  };
   let asked_at: number | null = null;
   const judge = () => {
     const now = { wall: options.clock.wall(), mono: options.clock.mono() };

@@ -3,7 +3,8 @@ import type { ClockQuality, EventRecord } from '@waystation/protocol/records';
 import type { Clock, Timer } from '@waystation/runtime/clock';
 import type { Boot, ClockSource } from '../ports.ts';
 import type { DurableTable } from '../outbox/durable-table.ts';
-import { HOLDOVER_LIMITS } from './clock-source.ts';
+import { keepAnchor } from './clock-memory.ts';
+import { HOLDOVER_LIMITS, type Judgement } from './clock-source.ts';
 
 const LOOK_EVERY_MS = 1_000;
 /** How often the good time is written: it only has to be a floor. */
@@ -42,7 +43,7 @@ export function clockFloor(table: DurableTable, built_at_ms: number): () => numb
 
 export interface ClockWatchOptions {
   clock: Clock;
-  source: ClockSource;
+  source: ClockSource & { judge(): Judgement };
   boot: Boot;
   boot_mono_ms: number;
   table: DurableTable;
@@ -55,11 +56,11 @@ export interface ClockWatchOptions {
 }
 
 export function watchClock(options: ClockWatchOptions): { stop(): void } {
-  const { clock, source, boot, table } = options;
+  const { clock, source, boot, boot_mono_ms, table } = options;
   let before: ClockLook | null = null;
   let kept_at: number | null = null;
   const look = () => {
-    const offset_ms = Math.round(clock.wall() - clock.mono() - options.boot_mono_ms);
+    const offset_ms = Math.round(clock.wall() - clock.mono() - boot_mono_ms);
     const now: ClockLook = { quality: source.quality(), offset_ms };
     const change = compareLooks(before, now);
     if (
@@ -67,7 +68,10 @@ export function watchClock(options: ClockWatchOptions): { stop(): void } {
       (kept_at === null || clock.mono() - kept_at >= KEEP_EVERY_MS || change !== null)
     ) {
       kept_at = clock.mono();
-      table.put(GOOD_TIME, String(Math.round(clock.wall())));
+      const [wall, mono] = [clock.wall(), clock.mono()];
+      table.put(GOOD_TIME, String(Math.round(wall)));
+      const error_ms = source.judge().error_ms ?? 0;
+      keepAnchor(table, { boot: boot.id, wall, since_boot: mono + boot_mono_ms, error_ms });
     }
     if (change === null) return; // slow drift adds up against the last record, not against the last look
     before = now;

@@ -4,6 +4,7 @@ import type { ClockQuality } from '@waystation/protocol/records';
 import type { DurableTable } from '../outbox/durable-table.ts';
 import { openAdjtimex, readTimex } from './adjtimex.ts';
 import { readBoot, sinceBoot } from './boot.ts';
+import { keptAnchor } from './clock-memory.ts';
 import {
   hostClock,
   judgeClock,
@@ -147,7 +148,10 @@ describe('watching the clock', () => {
     };
     const options: ClockWatchOptions = {
       clock,
-      source: { quality: () => world.quality },
+      source: {
+        quality: () => world.quality,
+        judge: () => ({ quality: world.quality, error_ms: 7, anchor: null }),
+      },
       boot: { id: 'abcdef01' },
       boot_mono_ms: 0,
       table,
@@ -200,6 +204,7 @@ describe('watching the clock', () => {
     expect(floor()).toBe(first);
     await clock.advance(200_000);
     expect(floor()).toBeGreaterThan(first + 3_500_000);
+    expect(keptAnchor(table)).toMatchObject({ boot: 'abcdef01', error_ms: 7 });
     watch.stop();
   });
 });

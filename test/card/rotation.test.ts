@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import {
   PUBLISH_AHEAD_S,
   SIGNING_LIFE_S,
+  orderKey,
   planKeys,
   signsUntil,
 } from '@waystation/cloud/cards/key-plan';
@@ -63,38 +64,57 @@ test('a card of the old key opens until it ends, beside those of the new one', (
 describe('the plan', () => {
   const withKid = (order: Omit<TrustedKey, 'kid' | 'point'>) => order;
 
-  test('makes the first keys for now, and the next 30 days before they are needed', () => {
+  test('makes keys for now and for everything that is signed in the next 100 days', () => {
     const first = planKeys([], NOW_S).make;
-    expect(first.map((key) => key.use)).toEqual(KEY_USES);
-    expect(first.every((key) => key.not_before_s === NOW_S)).toBe(true);
+    const begins = (use: string) =>
+      first.filter((key) => key.use === use).map((key) => key.not_before_s);
     const ends_s = NOW_S + SIGNING_LIFE_S;
-    expect(first.map(signsUntil)).toEqual([ends_s, ends_s]);
+    expect(KEY_USES.map(begins)).toEqual(KEY_USES.map(() => [NOW_S, ends_s]));
+    const due_s = signsUntil(first[1] ?? orderKey('card', 0)) - PUBLISH_AHEAD_S;
     const at = (now_s: number) =>
       planKeys(first.map(withKid), now_s).make.map((key) => key.not_before_s);
-    expect(at(ends_s - PUBLISH_AHEAD_S)).toEqual([]);
-    expect(at(ends_s - PUBLISH_AHEAD_S + 1)).toEqual([ends_s, ends_s]);
+    expect(at(due_s)).toEqual([]);
+    expect(at(due_s + 1)).toEqual(KEY_USES.map(() => ends_s + SIGNING_LIFE_S));
+  });
+
+  test('a key withdrawn while its successor waits is replaced at once', () => {
+    const [, next] = planKeys([], NOW_S).make.filter((key) => key.use === 'card');
+    const { make } = planKeys(next === undefined ? [] : [withKid(next)], NOW_S + 1);
+    expect(make.find((key) => key.use === 'card')?.not_before_s).toBe(NOW_S + 1);
+  });
+
+  test('a station that hears nothing for 90 days knows who signed each card, whenever the silence begins', () => {
+    for (let day = 0; day < 200; day += 1) {
+      world.keys.renew(atDay(day));
+      world.trust.applyKeySet(world.keys.keySet().body);
+      const { keys, expires_at_s } = world.keys.keySet().key_set;
+      const ahead = keys.filter((key) => key.use === 'card').map(signsUntil);
+      expect(Math.max(...ahead), `day ${day}`).toBeGreaterThanOrEqual(atDay(day + 90));
+      expect(expires_at_s, `day ${day}`).toBeGreaterThan(atDay(day + 90));
+    }
   });
 
   test('after a year of sleep begins anew', () => {
     const first = planKeys([], NOW_S).make;
     const { keep, make } = planKeys(first.map(withKid), atDay(365));
     expect(keep).toEqual([]);
-    expect(make.map((key) => key.not_before_s)).toEqual([atDay(365), atDay(365)]);
+    expect(make.map((key) => key.not_before_s)).toEqual(
+      KEY_USES.flatMap(() => [atDay(365), atDay(365) + SIGNING_LIFE_S]),
+    );
   });
 });
 
-test('a key set is signed anew at half its life, even when no key comes or goes', () => {
-  world.keys.renew(NOW_S, { begin: KEY_USES.map((use) => ({ use, from_s: atDay(90) })) });
-  expect([world.keys.renew(atDay(90)), world.keys.renew(atDay(91))]).toEqual([false, true]);
-  expect(world.keys.keySet().key_set.expires_at_s).toBe(atDay(91 + 180));
+test('a key set is signed anew after two months, even when no key comes or goes', () => {
+  expect([world.keys.renew(atDay(60)), world.keys.renew(atDay(61))]).toEqual([false, true]);
+  expect(world.keys.keySet().key_set.expires_at_s).toBe(atDay(61 + 180));
 });
 
 test('a key that may no longer sign does not, though what it signed is still good', () => {
-  const key = world.keys.signingKey('card', atDay(90) - 1);
-  expect(() => world.keys.signingKey('card', atDay(90))).toThrow(
+  const key = world.keys.signingKey('card', atDay(180) - 1);
+  expect(() => world.keys.signingKey('card', atDay(180))).toThrow(
     /CARD_KEY_INVALID.*no key may sign/,
   );
-  expect(key.expires_at_s).toBe(atDay(125));
+  expect(key.expires_at_s).toBe(atDay(90 + 125));
 });
 
 describe('the issuer', () => {
@@ -128,7 +148,7 @@ describe('the key files', () => {
   test('private ones are the owner’s alone, and no private key is in what stations get', () => {
     const names = readdirSync(files());
     const secret = names.filter((name) => name.endsWith('.private.pem'));
-    expect(secret).toHaveLength(4);
+    expect(secret).toHaveLength(6); // two roots, and of each use the key of now and the next one
     for (const name of secret) expect(statSync(join(files(), name)).mode & 0o777, name).toBe(0o600);
     expect(
       names.filter((name) => !secret.includes(name)).toSorted((a, b) => a.localeCompare(b)),

@@ -185,18 +185,20 @@ describe('revocation', () => {
     expect(verdictOf(present(world.member({ index: LIST_BYTES * 8 - 1 }), 1))).toBe('valid');
   });
 
-  test('an expired list lets in only cards that are newer; a week later only into the hall', () => {
+  test('an expired list lets in only cards that are newer; sixty days later only into the hall', () => {
     const older = world.member({ issued_at_s: NOW_S });
     world.trust.applyStatusList(world.publish(2, [], NOW_S + 10));
     const at = (days: number, extra_s = 0) => NOW_S + 10 + days * DAY_S + extra_s;
     expect(verdictOf(present(older, 1, at(34)), at(34))).toBe('valid');
-    const fresh_at = at(30);
-    const fresh = world.member({ issued_at_s: fresh_at, rights: 0b1111 });
+    const fresh = [at(30), at(62)].map((issued_at_s) =>
+      world.member({ issued_at_s, rights: 0b1111 }),
+    );
     const rights = (when_s: number) => {
-      const verdict = world.verify(present(fresh, 1, when_s), when_s);
+      const member = fresh[when_s < at(60) ? 0 : 1] ?? older;
+      const verdict = world.verify(present(member, 1, when_s), when_s);
       return verdict.verdict === 'valid' ? verdict.rights : outcome(verdict);
     };
-    expect([rights(at(34)), rights(at(35)), rights(at(42, -1)), rights(at(42))]).toEqual([
+    expect([rights(at(34)), rights(at(35)), rights(at(95, -1)), rights(at(95))]).toEqual([
       15, 15, 15, 1,
     ]);
   });

@@ -14,6 +14,12 @@ export class SimClock {
   #now = 0;
   #order = 0;
   #due: Due[] = [];
+  readonly #turns: number;
+
+  /** `turns`: how long a chain of promises may be that settles before the next timer. */
+  constructor(turns = 8) {
+    this.#turns = turns;
+  }
 
   get now(): MonoMs {
     return monoMs(this.#now);
@@ -57,7 +63,7 @@ export class SimClock {
       this.#due.shift();
       this.#now = next.at;
       next.wake();
-      for (let turn = 0; turn < 8; turn += 1) await Promise.resolve();
+      for (let turn = 0; turn < this.#turns; turn += 1) await Promise.resolve();
     }
     return true;
   }

@@ -228,6 +228,14 @@ describe('refusals', () => {
     });
   });
 
+  test('a name that nobody knows', async () => {
+    // RFC 2606: no such name will ever be. A resolver without a network says EAI_AGAIN.
+    await expect(failure({ url: 'mqtt://gateway.invalid:1883' })).rejects.toMatchObject({
+      code: 'UPLINK_LOST',
+      facts: { code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/) },
+    });
+  });
+
   test('a gateway that accepts and says nothing', async () => {
     broker.pause();
     try {
