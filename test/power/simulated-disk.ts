@@ -126,7 +126,7 @@ function surviveScattered(file: SimulatedFile, random: () => number): Survival {
 function survivePrefix(file: SimulatedFile, random: () => number): Survival {
   const { durable, pending } = file;
   const kept = pick(random, pending.length + 1);
-  const there = pending.map((_, n) => (n < kept ? 2 : 0));
+  const there: number[] = pending.map((_, n) => (n < kept ? 2 : 0));
   let content = pending.slice(0, kept).reduce(applied, durable);
   const last = pending[kept];
   if (last?.step === 'write' && last.bytes.length > SECTOR && random() < 0.7) {

@@ -109,7 +109,9 @@ async function execute(): Promise<void> {
     kind: 'open',
     id,
     nonce: `nonce-${n}`,
+    issued_at: clock.wall(),
     deadline_at,
+    min_clock: 'synced',
     actor: 'officer',
     reason: 'a worker rang',
   });
