@@ -1,5 +1,5 @@
 /** A damaged outbox never keeps a station from starting: what is unsound is set aside, and the new epoch says so. */
-import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -51,7 +51,7 @@ type Station = ReturnType<typeof open>;
 /** Some of everything, half of it still in the journal. */
 beforeAll(async () => {
   const live = join(directory, 'live');
-  cpSync(mkdtempSync(join(tmpdir(), 'damage-')), live, { recursive: true });
+  mkdirSync(live);
   const station = open(live, 1);
   const written: EventRecord[] = [];
   for (let count = 1; count < EVENTS; count += 1) {
