@@ -137,12 +137,16 @@ export const EventRecord = z.discriminatedUnion('kind', [
     key_set_version: z.int().min(0),
     status_list_version: z.int().min(0),
   }),
-  /** The outbox was begun anew: why, and which epoch went before (if it can still be told). */
+  /**
+   * The outbox was begun anew: why, and which epoch went before (if it can still be told). `events_lost`: unacknowledged
+   * events of that epoch known to have been there and not readable any more; what was readable follows this record.
+   */
   z.strictObject({
     kind: z.literal('epoch'),
     ...stamp,
     reason: z.enum(['created', 'corrupt', 'forked']),
     previous_epoch: z.string().regex(EPOCH_ID).optional(),
+    events_lost: z.int().min(1).optional(),
   }),
 ]);
 export type EventRecord = z.output<typeof EventRecord>;

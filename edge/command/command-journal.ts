@@ -18,6 +18,17 @@ const Row = z.strictObject({
 });
 type Row = z.output<typeof Row>;
 
+/** What bad flash has made of a row: its id is still known, so its order is never executed again. */
+const UNREADABLE: Row = { nonce: '', deadline_at: 0, result: 'failed' };
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
 export interface CommandJournal extends CommandHistory {
   /** Durable with the next event. */
   begin(order: Order): void;
@@ -28,7 +39,10 @@ export interface CommandJournal extends CommandHistory {
 
 /** `table` must hold more than JOURNAL_ROWS_MAX rows. Rows leave by their expiry, never for want of room. */
 export function createCommandJournal(table: DurableTable): CommandJournal {
-  const parse = (text: string): Row => Row.parse(JSON.parse(text));
+  const parse = (text: string): Row => {
+    const row = Row.safeParse(parseJson(text));
+    return row.success ? row.data : UNREADABLE;
+  };
   // A day more than the longest deadline: a clock set back within it brings no order back to life.
   const put = (id: string, row: Row) =>
     table.put(id, JSON.stringify(row), epochMs(row.deadline_at + DEADLINE_AHEAD_MAX_MS));
@@ -39,7 +53,8 @@ export function createCommandJournal(table: DurableTable): CommandJournal {
     begin: ({ id, nonce, deadline_at }) => put(id, { nonce, deadline_at, result: null }),
     finish(id, result) {
       const text = table.get(id);
-      if (text !== null) put(id, { ...parse(text), result });
+      const row = text === null ? null : parse(text);
+      if (row !== null && row !== UNREADABLE) put(id, { ...row, result });
     },
     unfinished: () =>
       table.entries().flatMap(([id, text]) => (parse(text).result === null ? [id] : [])),

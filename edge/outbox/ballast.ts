@@ -15,7 +15,11 @@ const RETRY_MS = 60_000;
 
 /** Zeros do: the file systems of stations neither compress nor leave holes for what was written. */
 function fill(path: string, bytes: number): boolean {
-  if (existsSync(path) && statSync(path).size === bytes) return true;
+  if (existsSync(path)) {
+    const found = statSync(path);
+    if (found.isFile() && found.size === bytes) return true;
+    rmSync(path, { force: true, recursive: true }); // also when something else stands in its place
+  }
   let file: number | null = null;
   try {
     file = openSync(path, 'w');

@@ -32,12 +32,14 @@ function beginEvents(
   stamp: Stamp,
   reason: EpochReason,
   previous_epoch: string | null,
+  events_lost = 0,
 ): Lane {
   const record: EventRecord = {
     kind: 'epoch',
     ...stamp,
     reason,
     ...(previous_epoch === null ? {} : { previous_epoch }),
+    ...(events_lost === 0 ? {} : { events_lost }),
   };
   return appendBody(file, empty, JSON.stringify(record));
 }
@@ -52,7 +54,8 @@ export function beginLanes(
   salvaged: Salvaged | null,
 ): Lanes {
   const empty = file.createLane(station, 'event', epoch, chainStart(station, epoch));
-  let event = beginEvents(file, empty, stamp, reason, salvaged?.previous_epoch ?? null);
+  const { previous_epoch = null, events_lost = 0 } = salvaged ?? {};
+  let event = beginEvents(file, empty, stamp, reason, previous_epoch, events_lost);
   for (const body of salvaged?.events ?? []) event = appendBody(file, event, body);
   let sample = file.createLane(station, 'sample', epoch, '');
   for (const { span, body } of salvaged?.samples ?? []) {

@@ -150,6 +150,10 @@ describe('damage', () => {
     expect(asides()).toHaveLength(1);
     const events = drain(outbox, 'event').map(({ record }) => record);
     expect(events[0]).toMatchObject({ kind: 'epoch', reason: 'corrupt', previous_epoch: epoch });
+    const first_record = events[0];
+    // 201 with the epoch's own, 51 acknowledged: every one of the others is there or counted.
+    const lost = first_record?.kind === 'epoch' ? (first_record.events_lost ?? 0) : 0;
+    expect(events.length - 1 + lost).toBe(201 - 51);
     expect(events.slice(1, 51)).toEqual(Array.from({ length: 50 }, (_, i) => event(51 + i)));
     const samples = drain(outbox, 'sample').map(({ record }) => record);
     expect(samples[0]).toEqual(sample(1));
@@ -174,7 +178,7 @@ describe('damage', () => {
     outbox.onAppend((stream) => heard.push(stream));
     expect(outbox.read('event', 5, ALL)?.message.epoch).not.toBe(undefined);
     const records = drain(outbox, 'event').map(({ record }) => record);
-    expect(records[0]).toMatchObject({ kind: 'epoch', reason: 'corrupt' });
+    expect(records[0]).toMatchObject({ kind: 'epoch', reason: 'corrupt', events_lost: 1 });
     expect(records).not.toContainEqual(event(99));
     expect(records).not.toContainEqual(event(13));
     expect(records.slice(-7)).toEqual([14, 15, 16, 17, 18, 19, 20].map(event));

@@ -1,5 +1,6 @@
 /** The outbox's database file: how it is opened, what stands in it, and every SQL statement on it. */
 import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
+import { EPOCH_ID } from '@waystation/protocol/records';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import assert from 'node:assert/strict';
 import type { Stream } from '@waystation/protocol/topics';
@@ -98,6 +99,8 @@ export function openOutboxFile(
   size_limit_bytes: number,
   trust: 'checked' | 'unchecked' = 'checked',
 ): OutboxFile {
+  for (const each of [path, `${path}-wal`])
+    if (existsSync(each) && !statSync(each).isFile()) throw new DamagedRow(`${each} is no file`);
   const check = trust === 'checked' && existsSync(path) && statSync(path).size <= CHECK_BYTES_MAX;
   const db = new DatabaseSync(path);
   try {
@@ -117,11 +120,17 @@ export function outboxFileOn(db: DatabaseSync): OutboxFile {
   return new OutboxFile(db);
 }
 
-/** Renames a damaged file and its journal out of the way. Returns the new name. */
-export function setAside(path: string, tag: string): string {
-  const aside = `${path}.corrupt-${tag}`;
-  renameSync(path, aside);
-  if (existsSync(`${path}-wal`)) renameSync(`${path}-wal`, `${aside}-wal`);
+/** Renames a damaged file and its journal out of the way. Returns the new name: with the first free number from `tag` on. */
+export function setAside(path: string, tag: number): string {
+  const named = (number: number) => `${path}.corrupt-${number}`;
+  let free = tag;
+  while (existsSync(named(free))) free += 1; // a clock that starts anew at each boot gives the same time twice
+  const aside = named(free);
+  if (existsSync(path)) renameSync(path, aside);
+  const journal = `${path}-wal`;
+  // What is no file would keep the salvage from opening the file beside it.
+  if (existsSync(journal))
+    renameSync(journal, statSync(journal).isFile() ? `${aside}-wal` : `${aside}.no-journal`);
   rmSync(`${path}-shm`, { force: true });
   return aside;
 }
@@ -182,6 +191,7 @@ export class OutboxFile {
       epoch: String(row['epoch']),
       acked: Number(row['acked']),
     };
+    if (!EPOCH_ID.test(lane.epoch)) throw new DamagedRow(`no epoch: ${lane.epoch}`);
     const newest = this.#sql(
       'SELECT key, span, hash, body FROM record WHERE key>? AND key<? ORDER BY key DESC LIMIT 1',
     ).get(rowKey(lane.id, 0), rowKey(lane.id + 1, 0));

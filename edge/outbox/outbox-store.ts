@@ -57,7 +57,7 @@ export function openOutboxStore(options: OutboxStoreOptions): OutboxStore {
   const { path, log, clock } = options;
   const limit_bytes = options.disk_budget_bytes * 1.25;
   const replace = (damage: Error): Opened => {
-    const aside = setAside(path, String(clock.wall()));
+    const aside = setAside(path, clock.wall());
     log('error', 'outbox.corrupt', { aside, cause: damage.message });
     return { file: openOutboxFile(path, limit_bytes), aside };
   };

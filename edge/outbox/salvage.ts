@@ -8,6 +8,8 @@ export interface Salvaged {
   previous_epoch: string | null;
   /** Bodies of the unacknowledged events, in order. */
   events: string[];
+  /** Between the acknowledged and the newest that can still be seen. */
+  events_lost: number;
   samples: { span: number; body: string }[];
 }
 
@@ -75,9 +77,11 @@ export function openSalvage(aside: string): Salvage | null {
       const event = attempt(() => file.loadLane(code, 'event'));
       const sample = attempt(() => file.loadLane(code, 'sample'));
       if (event === null && sample === null) return null;
+      const events = event === null ? [] : eventsOf(file, code, event);
       return {
         previous_epoch: event?.epoch ?? sample?.epoch ?? null,
-        events: event === null ? [] : eventsOf(file, code, event),
+        events,
+        events_lost: event === null ? 0 : event.head - event.acked - events.length,
         samples: sample === null ? [] : samplesOf(file, sample, stamp),
       };
     },
