@@ -95,6 +95,10 @@ it('start at the same moment: one province, one set of keys, one status list', a
   await expect
     .poll(() => worlds.map(({ cloud }) => cloud.province.peers.counts.neighbours), polled)
     .toEqual([1, 1]);
+  // The second look after the start would cover for hints that do not work.
+  await expect
+    .poll(() => worlds.every(({ cloud }) => cloud.province.peers.counts.anew > 0), polled)
+    .toBe(true);
 });
 
 it('show on every page what any of them has committed', async () => {
