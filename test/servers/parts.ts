@@ -25,6 +25,7 @@ export const PARTS = {
     package: 'chromium',
     places: () => ['/usr/bin/chromium', '/usr/bin/chromium-browser'],
   },
+  haproxy: { package: 'haproxy', places: () => ['/usr/sbin/haproxy'] },
   socat: { package: 'socat', places: () => ['/usr/bin/socat'] },
   zbarimg: { package: 'zbar-tools', places: () => ['/usr/bin/zbarimg'] },
   openssl: { package: 'openssl', places: () => ['/usr/bin/openssl'] },
