@@ -62,12 +62,6 @@ export const StationIndex = z
   .meta({ id: 'StationIndex' });
 export type StationIndex = z.output<typeof StationIndex>;
 
-/**
- * Live numbers of one start of a cloud; the next start, and every other cloud, numbers in another range of this size.
- * Numbers of different ranges say nothing of what came first.
- */
-export const LIFE_NUMBERS = 2 ** 33;
-
 /** `states`: one digit a station, its place in STATION_STATUSES, in the order of the index. `sequence` continues in /live. */
 export const StationStates = z
   .strictObject({ version: z.string(), sequence: z.int(), states: z.string() })

@@ -1,10 +1,6 @@
 /** Live messages to every open page: numbered, kept for a while, cut to what each account may see. */
-import {
-  LIFE_NUMBERS,
-  type CommandState,
-  type EventLine,
-  type LiveMessage,
-} from '@waystation/protocol/api';
+import type { CommandState, EventLine, LiveMessage } from '@waystation/protocol/api';
+import { LIFE_NUMBERS } from '@waystation/protocol/live-number';
 import { isInSubtree } from '../accounts/scope.ts';
 import type { Directory } from '../stations/directory.ts';
 import type { StatusChange } from '../stations/board.ts';
@@ -63,7 +59,7 @@ export interface HubOptions {
 
 /**
  * Each start of each cloud numbers in a range of its own: a Last-Event-ID of another one, or of the time before a
- * restart, is seen to be foreign, and the page reads everything again. A client compares `Math.floor(id / LIFE_NUMBERS)`.
+ * restart, is seen to be foreign, and the page reads everything again.
  */
 export function firstSequence(life: number): number {
   return life * LIFE_NUMBERS;
