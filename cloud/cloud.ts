@@ -1,4 +1,5 @@
 /** The cloud service put together: stores, province, server; started and stopped in one order. */
+import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -22,6 +23,7 @@ import { createMetrics } from './operations/metrics.ts';
 import { cloudReadings } from './operations/readings.ts';
 import { operationRoutes } from './operations/routes.ts';
 import { organisationRoutes } from './organisations/routes.ts';
+import { nextLife } from './peers/register.ts';
 import { createProvince, type Province } from './province.ts';
 import { seedShandong } from './seed/seed.ts';
 import { buildServer, type ServerParts } from './server.ts';
@@ -98,11 +100,23 @@ export async function openCloud(options: CloudOptions, opened?: Database): Promi
 async function assemble(options: CloudOptions, database: Database): Promise<Cloud> {
   const { config, clock, log, random, version } = options;
   const { db, pool } = database;
-  const keys = openCardKeys(config.keys_dir, Math.floor(clock.wall() / 1000));
-  const trust = await openPublishedTrust({ db, clock, keys });
+  const { alone } = database;
+  const now_s = Math.floor(clock.wall() / 1000);
+  const keys = await alone(async () => openCardKeys(config.keys_dir, now_s));
+  const trust = await openPublishedTrust({ db, clock, keys, alone });
   const directory = await loadDirectory(db);
   const { live_connections } = config.limits;
-  const province = createProvince({ db, clock, log, version, directory, trust, live_connections });
+  const province = createProvince({
+    database,
+    clock,
+    log,
+    version,
+    directory,
+    trust,
+    live_connections,
+    id: randomBytes(8).toString('hex'),
+    life: await nextLife(db),
+  });
   const store = openTelemetry(config, database);
   const feed = createTelemetryFeed({ store, pool, clock, log, random });
   const ingest = createIngest({
@@ -124,7 +138,7 @@ async function assemble(options: CloudOptions, database: Database): Promise<Clou
       accept: (frames, gateway) => ingest.ingest(frames, gateway),
       report: (report) => province.report(report),
     }),
-    operations: operationRoutes({ db, metrics }),
+    operations: operationRoutes({ db, clock, metrics }),
   });
   await province.start();
   await feed.start();
@@ -134,11 +148,12 @@ async function assemble(options: CloudOptions, database: Database): Promise<Clou
     province,
     listen: () => listen(app, config),
     async stop() {
-      province.stop();
       const cut = clock.after(DRAIN_MS, () => app.server.closeAllConnections());
       await app.close();
       cut.stop();
       await ingest.stop();
+      // After the last commit: its neighbours are told of it.
+      await province.stop();
       await feed.stop();
       await database.close();
     },

@@ -1,17 +1,20 @@
 /** The province as this process knows it now: statuses, gateways, commands under way, and who looks on. */
-import type { Kysely } from 'kysely';
 import type { PresenceReport } from '@waystation/protocol/gateway-link';
+import type { StationCode } from '@waystation/protocol/station-code';
 import type { Clock, Timer } from '@waystation/runtime/clock';
 import { outageLog, type Log } from '@waystation/runtime/log';
 import { createCommandDesk, type CommandDesk } from './commands/desk.ts';
-import type { Schema } from './database/schema.ts';
+import type { Database } from './database/open.ts';
+import type { TrustNeed } from './gateway-link/downlink.ts';
 import { createGateways, type Gateways } from './gateway-link/gateways.ts';
 import { applyPresence, type PresenceResult } from './gateway-link/presence.ts';
 import { catchUp, needOfBirth, trustCommands } from './gateway-link/trust.ts';
 import type { CommittedBatch } from './ingest/batch.ts';
-import { createLiveHub, type HubMessage, type LiveHub } from './live/hub.ts';
+import { createLiveHub, firstSequence, type HubMessage, type LiveHub } from './live/hub.ts';
 import type { PublishedTrust } from './members/published-trust.ts';
 import type { PresenceCounts } from './operations/readings.ts';
+import type { Bulletin } from './peers/bulletin.ts';
+import { createExchange, type Exchange } from './peers/exchange.ts';
 import { createStatusBoard, type StatusBoard } from './stations/board.ts';
 import type { Directory } from './stations/directory.ts';
 import { eventLine } from './stations/event-line.ts';
@@ -23,13 +26,17 @@ const SWEEP_MS = 2_000;
 const RENEW_MS = 6 * 3_600_000;
 
 export interface ProvinceParts {
-  db: Kysely<Schema>;
+  database: Database;
   clock: Clock;
   log: Log;
   version: string;
   directory: Directory;
   trust: PublishedTrust;
   live_connections: number;
+  /** Of this process among the clouds of its database, new at every start. */
+  id: string;
+  /** The number of this start; see `nextLife`. */
+  life: number;
 }
 
 export interface Province {
@@ -40,6 +47,8 @@ export interface Province {
   readonly desk: CommandDesk;
   readonly trust: PublishedTrust;
   readonly presence: PresenceCounts;
+  /** The other clouds on this database. */
+  readonly peers: Exchange;
   /** A gateway told of births and deaths. */
   report(report: PresenceReport): Promise<PresenceResult>;
   /** Ingest has committed this. */
@@ -47,7 +56,7 @@ export interface Province {
   /** A new key set or status list is out: every online station shall have it. */
   published(): void;
   start(): Promise<void>;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 /** Runs what nobody waits for; a failure is told once, and the next occasion tries again. */
@@ -65,13 +74,13 @@ function createBackground(log: Log, clock: Clock) {
 }
 
 /** What came in time is shown as it happens; a backlog that drains is history, not news. */
-function newsOf(batch: CommittedBatch, directory: Directory): HubMessage[] {
+function newsOf(batch: CommittedBatch, directory: Directory): Bulletin['events'] {
   return batch.events.flatMap(({ station, epoch, seq, at, received_at, band, record }) => {
     const place = directory.placeOf(station);
     const entry = place === undefined ? undefined : directory.entries[place];
     if (entry === undefined || (band !== 'live' && band !== 'grace')) return [];
     const event = eventLine({ station, epoch, seq, at, received_at }, record);
-    return [{ type: 'event', path: entry.path, event }];
+    return [{ path: entry.path, event }];
   });
 }
 
@@ -82,14 +91,15 @@ function count(counts: PresenceCounts, { taken, late, strangers }: PresenceResul
 }
 
 export function createProvince(parts: ProvinceParts): Province {
-  const { db, clock, log, directory, trust } = parts;
+  const { database, clock, log, directory, trust } = parts;
+  const { db } = database;
   const background = createBackground(log, clock);
   const now = () => clock.wall();
   const hub = createLiveHub({
     directory,
     now,
     version: parts.version,
-    first_sequence: clock.wall(),
+    first_sequence: firstSequence(parts.life),
     kept_max: LIVE_KEPT_MAX,
     connections_max: parts.live_connections,
     pending_bytes_max: LIVE_PENDING_BYTES_MAX,
@@ -98,19 +108,62 @@ export function createProvince(parts: ProvinceParts): Province {
   const gateways = createGateways({
     clock,
     trustCommands: (need) => trustCommands(trust, need),
-    moved: (gateway) => board.gatewayMoved(gateway),
+    moved(gateway) {
+      board.gatewayMoved(gateway);
+      peers.moved(gateway);
+    },
     opened: (gateway) => background('gateway.resume', () => resume(gateway)),
+    shut: (gateway) => peers.tell({ reaches: [gateway] }),
   });
-  const isGatewayHere = (gateway: string) => gateways.isHere(gateway);
+  const peers = createExchange({
+    database,
+    clock,
+    log,
+    id: parts.id,
+    reaches: () => gateways.reaches(),
+    heard: (bulletin) => hear(bulletin),
+    missed,
+    reachMoved: (gateway) => board.gatewayMoved(gateway),
+  });
+  const isGatewayHere = (gateway: string) => gateways.isHere(gateway) || peers.isReached(gateway);
   const board = createStatusBoard({ directory, now, isGatewayHere });
   const watch = createStationWatch({ db, directory, board, clock, log, publish });
-  const desk = createCommandDesk({ db, clock, gateways, publish });
+  const tell = (news: Partial<Bulletin>) => peers.tell(news);
+  const desk = createCommandDesk({ db, clock, gateways, isGatewayHere, tell, publish });
   const presence = { taken: 0, late: 0, strangers: 0 };
   let timers: Timer[] = [];
 
   async function resume(gateway: string): Promise<void> {
     await desk.resend(gateway);
     await catchUp({ db, gateways, published: trust.versions(), gateway });
+  }
+  function need(reach: string, station: StationCode, need: TrustNeed): void {
+    gateways.need(reach, station, need);
+    if (!gateways.isOpen(reach)) peers.tell({ needs: [{ reach, station, ...need }] });
+  }
+  /** To all stations with a gateway here, by what their records said. */
+  const catchUpHere = () => catchUp({ db, gateways, published: trust.versions(), gateway: null });
+  async function hearOfTrust(): Promise<void> {
+    await trust.reload();
+    await catchUpHere();
+  }
+  async function hear({ stations, events, commands, orders, needs, reaches, trust }: Bulletin) {
+    watch.touch(stations);
+    for (const event of events) publish({ type: 'event', ...event });
+    for (const { reach, station, ...need } of needs) gateways.need(reach, station, need);
+    if (orders.length > 0) background('commands.deliver', () => desk.deliver(orders));
+    if (commands.length > 0) background('commands.announce', () => desk.announce(commands));
+    for (const reach of reaches)
+      if (gateways.isOpen(reach)) background('gateway.resume', () => resume(reach));
+    if (trust) background('trust.publish', hearOfTrust);
+  }
+  /** Another cloud has died, or could not tell: whatever it told before, the tables say now. */
+  function missed(): void {
+    watch.touchAll();
+    publish({ type: 'resync' });
+    background('trust.publish', hearOfTrust);
+    for (const reach of gateways.reaches())
+      if (gateways.isOpen(reach)) background('gateway.resume', () => resume(reach));
   }
   const province: Province = {
     hub,
@@ -120,26 +173,34 @@ export function createProvince(parts: ProvinceParts): Province {
     desk,
     trust,
     presence,
+    peers,
     async report(report) {
       const result = await applyPresence(db, report);
       count(presence, result);
-      watch.touch(result.taken.map(({ station_id }) => station_id));
+      const stations = result.taken.map(({ station_id }) => station_id);
+      watch.touch(stations);
+      peers.tell({ stations });
       for (const { station, presence } of result.taken) {
-        const need = needOfBirth(presence, trust.versions());
-        if (need !== null) gateways.need(report.gateway, station, need);
+        const lacking = needOfBirth(presence, trust.versions());
+        if (lacking !== null) need(report.gateway, station, lacking);
       }
       return result;
     },
     committed(batch) {
       watch.touch(batch.station_ids);
-      for (const message of newsOf(batch, directory)) publish(message);
-      background('commands.announce', () => desk.announce(batch.command_ids));
+      const events = newsOf(batch, directory);
+      for (const event of events) publish({ type: 'event', ...event });
+      const { station_ids, command_ids } = batch;
+      peers.tell({ stations: [...station_ids], events, commands: [...command_ids] });
+      background('commands.announce', () => desk.announce(command_ids));
     },
     published() {
-      const published = trust.versions();
-      background('trust.publish', () => catchUp({ db, gateways, published, gateway: null }));
+      background('trust.publish', catchUpHere);
+      peers.tell({ trust: true });
     },
     async start() {
+      // First the others know that they have to tell, then everything is read: nothing falls in between.
+      await peers.start();
       await watch.start();
       const renew = async () => (await trust.renew()) && province.published();
       timers = [
@@ -147,9 +208,10 @@ export function createProvince(parts: ProvinceParts): Province {
         clock.every(RENEW_MS, () => background('trust.renew', renew)),
       ];
     },
-    stop() {
+    async stop() {
       timers.forEach((timer) => timer.stop());
       watch.stop();
+      await peers.stop();
     },
   };
   return province;

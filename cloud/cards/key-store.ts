@@ -54,6 +54,8 @@ export interface CardKeys {
    * and no root key is here to sign it.
    */
   renew(now_s: number, changes?: KeyChanges): boolean;
+  /** Reads the key set again: another process that shares the directory may have signed a newer one. True when it has. */
+  reload(): boolean;
 }
 
 /** Opens `directory`, making it and every key at the first time. Throws Fault CARD_KEY_INVALID for damaged files. */
@@ -90,6 +92,12 @@ export function openCardKeys(directory: string, now_s: number): CardKeys {
       const body = draft.finish(root.sign(draft.to_be_signed));
       replaceFile(path(KEY_SET_FILE), body);
       current = { key_set, body };
+      return true;
+    },
+    reload() {
+      const there = existsSync(path(KEY_SET_FILE)) ? readKeySet(path) : null;
+      if (there === null || there.key_set.version <= (current?.key_set.version ?? 0)) return false;
+      current = there;
       return true;
     },
   };

@@ -29,6 +29,8 @@ export interface CommandDesk {
   expire(): Promise<void>;
   /** The gateway has dialled again: what may still be done in time goes once more; stations know their ids. */
   resend(gateway: string): Promise<void>;
+  /** Orders given at another cloud: those whose gateway has a stream here go down, if there is time. */
+  deliver(ids: readonly string[]): Promise<void>;
 }
 
 interface CommandRow {
@@ -70,7 +72,7 @@ function refused(problem: string): Fault {
 }
 
 /** Where the order must go. Throws what the caller should hear. */
-async function findWay(db: Kysely<Schema>, gateways: Gateways, actor: Actor, code: StationCode) {
+async function findWay({ db, isGatewayHere }: DeskParts, actor: Actor, code: StationCode) {
   const station = await db
     .selectFrom('station')
     .innerJoin('organisation', 'organisation.id', 'station.organisation_id')
@@ -82,7 +84,7 @@ async function findWay(db: Kysely<Schema>, gateways: Gateways, actor: Actor, cod
   if (station === undefined) throw new Fault('NOT_FOUND', { problem: `no station ${code}` });
   if (station.gateway === null || station.online === null)
     throw refused('the station was never connected');
-  if (!gateways.isHere(station.gateway)) throw refused('the gateway of this station is away');
+  if (!isGatewayHere(station.gateway)) throw refused('the gateway of this station is away');
   if (!station.online) throw refused('the station is offline');
   return { station_id: station.id, gateway: station.gateway };
 }
@@ -90,7 +92,14 @@ async function findWay(db: Kysely<Schema>, gateways: Gateways, actor: Actor, cod
 interface DeskParts {
   db: Kysely<Schema>;
   clock: Clock;
-  gateways: Gateways;
+  gateways: Pick<Gateways, 'order' | 'isOpen'>;
+  /** At this cloud or another one. */
+  isGatewayHere: (gateway: string) => boolean;
+  /**
+   * Other clouds show these to their pages, and order what is given here as well where they have a stream to the
+   * station: ours may be dead without our knowing.
+   */
+  tell: (news: { commands: string[]; orders?: string[] }) => void;
   publish: (message: HubMessage) => void;
 }
 
@@ -101,6 +110,7 @@ export function createCommandDesk(parts: DeskParts): CommandDesk {
     announce: (ids) => announce(parts, ids),
     expire: () => expire(parts),
     resend: (gateway) => resend(parts, gateway),
+    deliver: (ids) => deliver(parts, ids),
   };
 }
 
@@ -110,8 +120,8 @@ async function openDoor(
   code: StationCode,
   reason: string,
 ): Promise<CommandState> {
-  const { db, clock, gateways } = parts;
-  const { station_id, gateway } = await findWay(db, gateways, actor, code);
+  const { clock, gateways } = parts;
+  const { station_id, gateway } = await findWay(parts, actor, code);
   const issued_at = clock.wall();
   const order: Order = {
     kind: 'open',
@@ -126,7 +136,8 @@ async function openDoor(
   };
   await writeDown(parts, station_id, code, order);
   // Not taken: it stays `sent`, goes with the next stream if there is time, and else becomes `unknown`.
-  gateways.order(gateway, code, order);
+  if (gateways.isOpen(gateway)) gateways.order(gateway, code, order);
+  parts.tell({ commands: [order.id], orders: [order.id] });
   await announce(parts, [order.id]);
   return readCommand(parts, actor, order.id);
 }
@@ -192,25 +203,43 @@ async function expire(parts: DeskParts): Promise<void> {
     .where('id', 'in', due)
     .returning('id')
     .execute();
-  await announce(
+  const commands = rows.map(({ id }) => id);
+  if (commands.length > 0) parts.tell({ commands });
+  await announce(parts, commands);
+}
+
+async function resend(parts: DeskParts, gateway: string): Promise<void> {
+  await order(parts, waitingOrders(parts).where('presence.gateway', '=', gateway));
+}
+
+async function deliver(parts: DeskParts, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await order(
     parts,
-    rows.map(({ id }) => id),
+    waitingOrders(parts).where('command.id', '=', sql<string>`any(${ids}::text[])`),
   );
 }
 
-async function resend({ db, clock, gateways }: DeskParts, gateway: string): Promise<void> {
-  const rows = await db
+/** What nothing was heard of yet, and what may still be done in time. */
+function waitingOrders({ db, clock }: DeskParts) {
+  return db
     .selectFrom('command')
     .innerJoin('station', 'station.id', 'command.station_id')
     .innerJoin('station_presence as presence', 'presence.station_id', 'station.id')
-    .select(['station.code', 'command.body'])
-    .where('presence.gateway', '=', gateway)
+    .select(['station.code', 'command.body', 'presence.gateway'])
     .where('command.status', '=', 'sent')
     .where('command.deadline_at', '>', new Date(clock.wall()))
-    .orderBy('command.issued_at')
-    .execute();
-  for (const { code, body } of rows) {
+    .orderBy('command.issued_at');
+}
+
+async function order(
+  { gateways }: DeskParts,
+  waiting: ReturnType<typeof waitingOrders>,
+): Promise<void> {
+  for (const { code, body, gateway } of await waiting.execute()) {
     const command = Command.parse(body);
-    if ('deadline_at' in command) gateways.order(gateway, code, command);
+    if ('deadline_at' in command && gateways.isOpen(gateway)) {
+      gateways.order(gateway, code, command);
+    }
   }
 }

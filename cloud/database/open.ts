@@ -5,6 +5,7 @@ import type { Clock } from '@waystation/runtime/clock';
 import { Fault } from '@waystation/runtime/fault';
 import type { Log } from '@waystation/runtime/log';
 import { migrate } from './migrations.ts';
+import { createListener, type Listener } from './listener.ts';
 import { openPglite } from './pglite.ts';
 import type { Schema } from './schema.ts';
 
@@ -12,6 +13,10 @@ export interface Database {
   readonly kind: 'pglite' | 'postgres';
   readonly db: Kysely<Schema>;
   readonly pool: pg.Pool;
+  /** Runs `work` while no other process of ours on this database runs its own. Not to be nested. */
+  alone<T>(work: () => Promise<T>): Promise<T>;
+  /** Calls `heard` with every notification, and with '' when some may have been lost. Embedded: nobody notifies. */
+  listen(heard: (text: string) => void): Listener;
   close(): Promise<void>;
 }
 
@@ -25,6 +30,8 @@ export interface DatabaseOptions {
 }
 
 const PGLITE = 'pglite:';
+/** Of pg_advisory_lock; any number that nobody else uses. */
+const ALONE_LOCK = 7_461_001;
 
 /** Opens and migrates. Throws Fault DATABASE_UNAVAILABLE, DATABASE_LOCKED or MIGRATION_FAILED. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
@@ -45,10 +52,15 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   };
   try {
     await reach(pool);
-    const applied = await migrate(db);
+    // The embedded database has one process, by the lock of its directory.
+    const alone = <T>(work: () => Promise<T>) =>
+      embedded === null ? runAlone(options.url, work) : work();
+    const applied = await alone(() => migrate(db));
     const kind = embedded === null ? 'postgres' : 'pglite';
     options.log('info', 'database.open', { kind, migrations: applied.join(',') });
-    return { kind, db, pool, close };
+    const listen = (heard: (text: string) => void) =>
+      embedded === null ? createListener({ ...options, heard }) : { stop: async () => {} };
+    return { kind, db, pool, alone, listen, close };
   } catch (error) {
     await close();
     throw error;
@@ -70,14 +82,38 @@ function postgresPool(url: string, connections_max: number): pg.Pool {
   });
 }
 
+/** On a connection of its own: one of the pool would be missing for the work, and a lock must not outlive its holder. */
+async function runAlone<T>(url: string, work: () => Promise<T>): Promise<T> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    application_name: 'waystation-alone',
+  });
+  client.on('error', () => {}); // the work's own queries report what is wrong
+  try {
+    await client.connect();
+    await client.query('select pg_advisory_lock($1)', [ALONE_LOCK]);
+  } catch (cause) {
+    await client.end().catch(() => {});
+    throw unavailable(cause);
+  }
+  try {
+    return await work();
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+function unavailable(cause: unknown): Fault {
+  const problem = cause instanceof Error ? cause.message : String(cause);
+  return new Fault('DATABASE_UNAVAILABLE', { problem }, cause);
+}
+
 async function reach(pool: pg.Pool): Promise<void> {
   try {
     await pool.query('select 1');
   } catch (cause) {
-    throw new Fault(
-      'DATABASE_UNAVAILABLE',
-      { problem: cause instanceof Error ? cause.message : String(cause) },
-      cause,
-    );
+    throw unavailable(cause);
   }
 }

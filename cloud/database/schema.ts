@@ -223,6 +223,23 @@ export interface SettingTable {
   changed_at: Date;
 }
 
+export interface CloudProcessTable {
+  id: string;
+  seen_at: Generated<Date>;
+}
+
+export interface GatewayStreamTable {
+  cloud: string;
+  reach: string;
+}
+
+export interface BulletinTable {
+  id: GeneratedBigint;
+  cloud: string;
+  at: Generated<Date>;
+  body: ColumnType<unknown, string, never>;
+}
+
 export interface Schema {
   organisation: OrganisationTable;
   station: StationTable;
@@ -242,4 +259,7 @@ export interface Schema {
   card: CardTable;
   audit_log: AuditLogTable;
   setting: SettingTable;
+  cloud_process: CloudProcessTable;
+  gateway_stream: GatewayStreamTable;
+  bulletin: BulletinTable;
 }

@@ -28,6 +28,7 @@ function world() {
     trustCommands: (need) => (need.keySet ? [keySet] : []),
     moved: (gateway) => heard.push(`moved ${gateway}`),
     opened: (gateway) => heard.push(`opened ${gateway}`),
+    shut: (gateway) => heard.push(`shut ${gateway}`),
   });
   return { clock, heard, gateways };
 }
@@ -85,7 +86,7 @@ it('counts a gateway as away only when it does not dial again', async () => {
   expect(gateways.isHere('g1')).toBe(true);
   const closed_again = gateways.connect('g1', stream());
   await clock.advance(AWAY_AFTER_MS * 2);
-  expect(heard).toEqual(['moved g1', 'opened g1', 'opened g1']);
+  expect(heard).toEqual(['moved g1', 'opened g1', 'shut g1', 'opened g1']);
   closed_again();
   await clock.advance(AWAY_AFTER_MS);
   expect(gateways.isHere('g1')).toBe(false);

@@ -12,6 +12,10 @@ const GATEWAYS_MAX = 1000;
 export interface Gateways {
   /** Is a stream of this gateway or group open, or was it until a moment ago? */
   isHere(gateway: string): boolean;
+  /** Is a stream to these stations open now? */
+  isOpen(gateway: string): boolean;
+  /** All that are here, each once. */
+  reaches(): string[];
   /**
    * `group`: its stations are reached by every gateway of this name. Returns what to call when the stream is closed.
    * Throws Fault TOO_MANY_REQUESTS.
@@ -41,8 +45,10 @@ export function createGateways(parts: {
   moved: (gateway: string) => void;
   /** A stream to these stations has opened, or one of several has ended: what still waits may be ordered again. */
   opened: (gateway: string) => void;
+  /** The last stream to these stations has ended; perhaps another cloud has one. */
+  shut: (gateway: string) => void;
 }): Gateways {
-  const { clock, trustCommands, moved, opened } = parts;
+  const { clock, trustCommands, moved, opened, shut } = parts;
   const gateways = new Map<string, Gateway>();
   const totals = { delivered: 0, refused: 0 };
   const delivered = () => void (totals.delivered += 1);
@@ -67,6 +73,7 @@ export function createGateways(parts: {
       moved(gateway.reach);
     });
     if (wayTo(gateway.reach) !== undefined) opened(gateway.reach);
+    else shut(gateway.reach);
   }
   const reaching = (reach: string): Gateway[] =>
     [...gateways.values()].filter((gateway) => gateway.reach === reach);
@@ -76,6 +83,8 @@ export function createGateways(parts: {
 
   return {
     isHere: (reach) => reaching(reach).length > 0,
+    isOpen: (reach) => wayTo(reach) !== undefined,
+    reaches: () => [...new Set([...gateways.values()].map(({ reach }) => reach))],
     connect(name, stream, group) {
       const gateway = gateways.get(name) ?? arrive(name, group ?? name);
       gateway.leaving?.stop();

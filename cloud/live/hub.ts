@@ -1,5 +1,6 @@
 /** Live messages to every open page: numbered, kept for a while, cut to what each account may see. */
 import type { CommandState, EventLine, LiveMessage } from '@waystation/protocol/api';
+import { LIFE_NUMBERS } from '@waystation/protocol/live-number';
 import { isInSubtree } from '../accounts/scope.ts';
 import type { Directory } from '../stations/directory.ts';
 import type { StatusChange } from '../stations/board.ts';
@@ -8,7 +9,9 @@ import type { StatusChange } from '../stations/board.ts';
 export type HubMessage =
   | { type: 'states'; changes: readonly StatusChange[] }
   | { type: 'event'; path: string; event: EventLine }
-  | { type: 'command'; path: string; command: CommandState };
+  | { type: 'command'; path: string; command: CommandState }
+  /** Something may have been missed: every page shall read again. */
+  | { type: 'resync' };
 
 export interface LiveConnection {
   /** The account's subtree. */
@@ -47,14 +50,19 @@ export interface HubOptions {
   directory: Directory;
   now: () => number;
   version: string;
-  /**
-   * Numbers must rise over restarts, or an old Last-Event-ID would be taken for a new one: the start time in ms,
-   * as long as there are fewer than a thousand messages a second.
-   */
+  /** See `firstSequence`. */
   first_sequence: number;
   kept_max: number;
   connections_max: number;
   pending_bytes_max: number;
+}
+
+/**
+ * Each start of each cloud numbers in a range of its own: a Last-Event-ID of another one, or of the time before a
+ * restart, is seen to be foreign, and the page reads everything again.
+ */
+export function firstSequence(life: number): number {
+  return life * LIFE_NUMBERS;
 }
 
 /** The message as this subtree may see it, or `null`. */
@@ -75,6 +83,8 @@ export function cutMessage(
       return isInSubtree(message.path, path) ? { type: 'event', event: message.event } : null;
     case 'command':
       return isInSubtree(message.path, path) ? { type: 'command', command: message.command } : null;
+    case 'resync':
+      return message;
     default:
       return message satisfies never;
   }

@@ -2,7 +2,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { LiveMessage, QueryTime } from '@waystation/protocol/api';
+import { LiveMessage } from '@waystation/protocol/api';
 import type { Clock } from '@waystation/runtime/clock';
 import { Fault } from '@waystation/runtime/fault';
 import type { Access } from '../accounts/access.ts';
@@ -14,7 +14,7 @@ const BEAT_MS = 15_000;
 
 const Query = z.strictObject({
   /** Where to go on from on a first connect: `sequence` of /stations/states. A reconnecting browser sends Last-Event-ID. */
-  after: QueryTime.optional(),
+  after: z.coerce.number().int().min(0).optional(),
 });
 
 function connectionTo(reply: FastifyReply, path: string): LiveConnection {

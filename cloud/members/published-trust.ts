@@ -18,7 +18,7 @@ type Published = z.output<typeof Published>;
 export interface PublishedTrust extends TrustPublisher {
   /** Counts the version up, in the transaction that revokes; `reload` after its commit. */
   bump(trx: Transaction<Schema>): Promise<void>;
-  /** Reads what is revoked now and signs it. */
+  /** Reads the key set, and what is revoked now, and signs that. */
   reload(): Promise<void>;
   /** Makes due keys and a fresh list where the old ones age. True when something new is out. */
   renew(): Promise<boolean>;
@@ -28,8 +28,10 @@ export async function openPublishedTrust(parts: {
   db: Kysely<Schema>;
   clock: Clock;
   keys: CardKeys;
+  /** Of several clouds one renews at a time: two that do it together make two key sets of one version. */
+  alone: <T>(work: () => Promise<T>) => Promise<T>;
 }): Promise<PublishedTrust> {
-  const { db, clock, keys } = parts;
+  const { db, clock, keys, alone } = parts;
   const now_s = () => Math.floor(clock.wall() / 1000);
   let list: Published & { body: Uint8Array } = {
     version: 0,
@@ -54,6 +56,7 @@ export async function openPublishedTrust(parts: {
     return row === undefined ? null : Published.parse(row.value);
   }
   async function reload(): Promise<void> {
+    keys.reload();
     // The version first: a revocation in between is in the list and in the next version, never in none.
     const published = await readPublished();
     if (published === null || published.version === list.version) return;
@@ -72,7 +75,8 @@ export async function openPublishedTrust(parts: {
     list = { ...published, body: publishStatusList(key, bits, published.version, now_s()) };
   }
   async function renew(): Promise<boolean> {
-    const keys_renewed = keys.renew(now_s());
+    const keys_reloaded = keys.reload();
+    const keys_renewed = keys.renew(now_s()) || keys_reloaded;
     const published = await readPublished();
     const due = published === null || now_s() - published.issued_at_s > LIST_LIFE_S;
     if (due) await db.transaction().execute(bump);
@@ -81,7 +85,7 @@ export async function openPublishedTrust(parts: {
     return keys_renewed || list.version !== before;
   }
 
-  await renew();
+  await alone(renew);
   return {
     versions: () => ({
       key_set_version: keys.keySet().key_set.version,
@@ -91,6 +95,6 @@ export async function openPublishedTrust(parts: {
     statusList: () => ({ version: list.version, body: list.body }),
     bump,
     reload,
-    renew,
+    renew: () => alone(renew),
   };
 }

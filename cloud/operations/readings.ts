@@ -2,6 +2,7 @@
 import type { Gateways } from '../gateway-link/gateways.ts';
 import type { Ingest } from '../ingest/ingest.ts';
 import type { LiveHub } from '../live/hub.ts';
+import type { Exchange } from '../peers/exchange.ts';
 import type { TelemetryFeed } from '../telemetry/feed.ts';
 import type { Reading } from './metrics.ts';
 
@@ -25,9 +26,19 @@ export function cloudReadings(parts: {
   hub: Pick<LiveHub, 'counts'>;
   gateways: Pick<Gateways, 'counts'>;
   presence: PresenceCounts;
+  peers: Pick<Exchange, 'counts'>;
 }): Reading[] {
-  const { ingest, feed, hub, gateways, presence } = parts;
+  const { ingest, feed, hub, gateways, presence, peers } = parts;
   return [
+    gauge('peers', 'Other clouds on this database', () => peers.counts.neighbours),
+    counter('peers_told', 'Bulletins to other clouds', () => peers.counts.told),
+    counter('peers_heard', 'Bulletins of other clouds', () => peers.counts.heard),
+    counter(
+      'peers_overflows',
+      'Bulletins that had to say: everything',
+      () => peers.counts.overflows,
+    ),
+    counter('peers_anew', 'Times everything was read anew', () => peers.counts.anew),
     counter('ingest_messages', 'Uplink messages received', () => ingest.counts.messages),
     counter('ingest_records', 'Records committed', () => ingest.counts.records),
     counter('ingest_batches', 'Transactions committed', () => ingest.counts.batches),

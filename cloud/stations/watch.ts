@@ -17,6 +17,8 @@ export interface StationWatch {
   stop(): void;
   /** Something of these stations was committed. */
   touch(station_ids: Iterable<number>): void;
+  /** Any station may have changed without our being told. */
+  touchAll(): void;
   /** Reads what was touched and publishes what moved; the timer calls it every second. */
   flush(): Promise<void>;
 }
@@ -37,6 +39,7 @@ export function createStationWatch(parts: {
     'stations.state-readable',
   );
   let touched = new Set<number>();
+  let all_touched = false;
   let reading = false;
   let timers: Timer[] = [];
 
@@ -47,15 +50,18 @@ export function createStationWatch(parts: {
     }
   }
   async function readTouched(): Promise<void> {
-    if (reading || touched.size === 0) return;
+    if (reading || (touched.size === 0 && !all_touched)) return;
     const ids = touched;
+    const all = all_touched;
     touched = new Set();
+    all_touched = false;
     reading = true;
     try {
-      await read([...ids]);
+      await read(all ? 'all' : [...ids]);
       outage.worked();
     } catch (error) {
       for (const id of ids) touched.add(id);
+      all_touched ||= all;
       outage.failed({ problem: error instanceof Error ? error.message : String(error) });
     } finally {
       reading = false;
@@ -79,6 +85,9 @@ export function createStationWatch(parts: {
     stop: () => timers.forEach((timer) => timer.stop()),
     touch(station_ids) {
       for (const id of station_ids) touched.add(id);
+    },
+    touchAll() {
+      all_touched = true;
     },
     flush,
   };

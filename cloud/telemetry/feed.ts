@@ -59,11 +59,10 @@ export function createTelemetryFeed(options: FeedOptions): TelemetryFeed {
     const waits = backoff(options.random, { first_ms: 200, max_ms: 5_000 });
     while (!stopping.signal.aborted && backlog_points > 0) {
       try {
-        const points = await replayOldest(pool, store, clock);
-        replayed_points += points;
+        const { read, removed } = await replayOldest(pool, store, clock);
+        replayed_points += removed;
         // Other processes may share the table: believe it, not the sum, when it is empty.
-        backlog_points =
-          points === 0 ? await countBacklog(pool) : Math.max(1, backlog_points - points);
+        backlog_points = read === 0 ? await countBacklog(pool) : Math.max(1, backlog_points - read);
         available = true;
         outage.worked({ replayed_points });
       } catch (error) {

@@ -27,6 +27,8 @@ export const FleetConfig = z.strictObject({
   }),
   /** The private key that signs station tokens: a simulation mints its own, a station never could. */
   token_key_file: path,
+  /** Absent: now. A broker that keeps passwords of its own was told the tokens before. */
+  token_issued_at_s: z.int().min(0).optional(),
   root_keys_file: path,
   /** Holders whose visitors show a card; without them somebody inside opens. */
   cards_file: path.optional(),

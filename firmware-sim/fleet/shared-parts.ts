@@ -98,7 +98,10 @@ export function openSharedParts(
     trust: rememberBodies(createTrustStore({ directory: join(data_dir, 'trust'), roots, log })),
     watchClock: watch.listen,
     tokenFor: (station) =>
-      signStationToken(token_key, { station, issued_at_s: Math.floor(clock.wall() / 1000) }),
+      signStationToken(token_key, {
+        station,
+        issued_at_s: config.token_issued_at_s ?? Math.floor(clock.wall() / 1000),
+      }),
     tls: ca === undefined ? {} : { ca },
     close() {
       watch.stop();

@@ -24,6 +24,8 @@ export interface StackOptions {
   broker?: { url: string; username: string; password_file: string };
   /** Gateways side by side on the external broker; one without it. */
   gateways?: 1 | 2;
+  /** A second cloud on the same PostgreSQL, and the address of both: a balancer that the caller runs. */
+  second_cloud?: { http_port: number; address: string };
   console_dir?: string;
   /** How often simulated stations report and look at their contacts, and how busy they are; as in the fleet's configuration. */
   fleet_pace?: {
@@ -48,7 +50,14 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-export type StackPart = 'cloud' | 'gateway' | 'gateway-2' | 'demo-hardware' | 'demo-edge' | 'fleet';
+export type StackPart =
+  | 'cloud'
+  | 'cloud-2'
+  | 'gateway'
+  | 'gateway-2'
+  | 'demo-hardware'
+  | 'demo-edge'
+  | 'fleet';
 
 /** Lively enough to look at. */
 const FLEET_PACE = {
@@ -65,10 +74,16 @@ export function fleetDirectory(data_dir: string): string {
   return join(data_dir, 'fleet');
 }
 
-function cloudConfig(options: StackOptions, keys: LocalKeys) {
+/** Where gateways, pages and people find the cloud. */
+function cloudAddress({ second_cloud, http_port }: StackOptions): string {
+  return second_cloud?.address ?? `http://127.0.0.1:${http_port}`;
+}
+
+function cloudConfig(part: 'cloud' | 'cloud-2', options: StackOptions, keys: LocalKeys) {
+  const port = part === 'cloud' ? options.http_port : options.second_cloud?.http_port;
   return {
-    listen: { host: '127.0.0.1', port: options.http_port },
-    data_dir: join(options.data_dir, 'cloud'),
+    listen: { host: '127.0.0.1', port },
+    data_dir: join(options.data_dir, part),
     database: options.database ?? 'pglite',
     ...(options.influx ? { influx: { flavour: 1, ...options.influx } } : {}),
     gateway_token_file: keys.gateway_token_file,
@@ -86,7 +101,7 @@ function gatewayConfig(part: 'gateway' | 'gateway-2', options: StackOptions, key
     ...(options.broker
       ? { broker: { ...options.broker, group: 'waystation' } }
       : { listen: { mqtt: { host: '127.0.0.1', port: options.mqtt_port } } }),
-    cloud: { url: `http://127.0.0.1:${options.http_port}`, token_file: keys.gateway_token_file },
+    cloud: { url: cloudAddress(options), token_file: keys.gateway_token_file },
     station_key_file: keys.station_token_public_file,
     http: { host: '127.0.0.1', port: 0 },
     log_level: 'info',
@@ -124,12 +139,13 @@ const VISITORS = 24;
 
 async function fleetConfig(options: StackOptions, keys: LocalKeys) {
   const directory = fleetDirectory(options.data_dir);
-  const api_url = `http://127.0.0.1:${options.http_port}`;
+  const api_url = cloudAddress(options);
   return {
     stations: options.station_codes,
     data_dir: fleetDirectory(options.data_dir),
     gateway: { url: stationGatewayUrl(options) },
     token_key_file: keys.station_token_private_file,
+    token_issued_at_s: Math.floor(options.wall_clock() / 1000),
     root_keys_file: keys.root_keys_file,
     cards_file: await enrolVisitors(directory, VISITORS, api_url, options.wall_clock()),
     ...(options.fleet_pace ?? FLEET_PACE),
@@ -148,11 +164,12 @@ async function startPart(
   const demo = demoDirectory(data_dir);
   switch (part) {
     case 'cloud':
+    case 'cloud-2':
       return startProcess({
         name: part,
         entry: 'cloud/main.ts',
         args: [],
-        config: cloudConfig(options, keys),
+        config: cloudConfig(part, options, keys),
         data_dir,
       });
     case 'gateway':
@@ -213,7 +230,7 @@ async function hasKeys(cloud_url: string, station: string): Promise<boolean> {
 
 /** Resolves when one of the stations would open its door for a card. Throws Fault UPLINK_LOST when none does in time. */
 async function waitForKeys(options: StackOptions, stations: readonly string[]): Promise<void> {
-  const cloud_url = `http://127.0.0.1:${options.http_port}`;
+  const cloud_url = cloudAddress(options);
   const end = performance.now() + KEYS_WITHIN_MS;
   while (stations.length > 0) {
     for (const station of stations) if (await hasKeys(cloud_url, station)) return;
@@ -249,7 +266,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     for (const group of [
       ['fleet', 'demo-edge'],
       ['demo-hardware', 'gateway', 'gateway-2'],
-      ['cloud'],
+      ['cloud', 'cloud-2'],
     ]) {
       await Promise.all(
         group.map(async (name) => {
@@ -260,6 +277,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   const parts: StackPart[] = [
     'cloud',
+    ...(options.second_cloud ? (['cloud-2'] as const) : []),
     'gateway',
     ...(options.gateways === 2 ? (['gateway-2'] as const) : []),
     'demo-hardware',
@@ -281,7 +299,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   return {
     options,
     keys,
-    url: `http://127.0.0.1:${options.http_port}`,
+    url: cloudAddress(options),
     processes,
     restart: async (part) => {
       const old = processes.get(part);

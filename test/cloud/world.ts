@@ -10,7 +10,7 @@ import type { Role } from '@waystation/protocol/api';
 import { encodeFrames, UPLINK_CONTENT_TYPE, type Frame } from '@waystation/protocol/gateway-link';
 import type { StationCode } from '@waystation/protocol/station-code';
 import type { StationPresence } from '@waystation/protocol/uplink';
-import { epochMs, fakeClock, type FakeClock } from '@waystation/runtime/clock';
+import { epochMs, fakeClock, type Clock, type FakeClock } from '@waystation/runtime/clock';
 import { silentLog } from '@waystation/runtime/log';
 import { prng } from '@waystation/runtime/prng';
 
@@ -40,9 +40,9 @@ export interface AskOptions {
   from?: string;
 }
 
-export interface CloudWorld {
+export interface CloudWorld<C extends Clock = FakeClock> {
   readonly cloud: Cloud;
-  readonly clock: FakeClock;
+  readonly clock: C;
   /** From another machine, so that no visitor's right applies; `cookie` from `signIn`. */
   ask(url: string, options?: AskOptions): Promise<Answer>;
   /** Makes the account where it is new, signs in. Returns the cookie. */
@@ -62,7 +62,15 @@ export function birth(
   return { state: 'online', session, at: NOW, software: '1.0.0', ...versions };
 }
 
-export async function openWorld(change: object = {}): Promise<CloudWorld> {
+export function openWorld(change: object = {}): Promise<CloudWorld> {
+  return openWorldOn(fakeClock(epochMs(NOW)), change);
+}
+
+/** On a clock that runs, for what real servers do in their own time. */
+export async function openWorldOn<C extends Clock>(
+  clock: C,
+  change: object = {},
+): Promise<CloudWorld<C>> {
   const directory = mkdtempSync(join(tmpdir(), 'waystation-cloud-'));
   const gateway_token_file = join(directory, 'gateway.token');
   writeFileSync(gateway_token_file, `${TOKEN}\n`);
@@ -75,7 +83,6 @@ export async function openWorld(change: object = {}): Promise<CloudWorld> {
     seed: { stations: 'shandong' },
     ...change,
   });
-  const clock = fakeClock(epochMs(NOW));
   const url = config.database === 'pglite' ? 'pglite:memory://' : config.database;
   const database = await openDatabase({ url, clock, log: silentLog });
   const options = { config, clock, log: silentLog, random: prng(1), version: '1.2.3' };

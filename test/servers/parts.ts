@@ -26,6 +26,7 @@ export const PARTS = {
     places: () => ['/usr/bin/chromium', '/usr/bin/chromium-browser'],
   },
   strace: { package: 'strace', places: () => ['/usr/bin/strace'] },
+  haproxy: { package: 'haproxy', places: () => ['/usr/sbin/haproxy'] },
   socat: { package: 'socat', places: () => ['/usr/bin/socat'] },
   zbarimg: { package: 'zbar-tools', places: () => ['/usr/bin/zbarimg'] },
   openssl: { package: 'openssl', places: () => ['/usr/bin/openssl'] },

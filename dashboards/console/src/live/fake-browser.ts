@@ -55,12 +55,13 @@ export class FakeServer {
   kept_max = 50;
   fetch_ms = 3;
   fetches = 0;
-  #sequence = 500;
+  #sequence: number;
   #kept: { id: number; message: LiveMessage }[] = [];
   readonly #pages = new Set<Page>();
 
-  constructor(time: FakeTime, states: readonly number[]) {
+  constructor(time: FakeTime, states: readonly number[], first_sequence = 500) {
     this.#time = time;
+    this.#sequence = first_sequence;
     this.states = [...states];
     this.#beat();
   }
@@ -166,12 +167,15 @@ export interface FakeTab {
 export class FakeBrowser {
   readonly #time: FakeTime;
   readonly #server: FakeServer;
+  readonly #read_from: FakeServer;
   readonly #tabs = new Set<(word: TabWord) => void>();
   readonly #queue: (() => void)[] = [];
 
-  constructor(time: FakeTime, server: FakeServer) {
+  /** `read_from`: a balancer gives each request another cloud. */
+  constructor(time: FakeTime, server: FakeServer, read_from = server) {
     this.#time = time;
     this.#server = server;
+    this.#read_from = read_from;
   }
 
   #lead(on_leader: () => void): () => void {
@@ -191,7 +195,7 @@ export class FakeBrowser {
     let onVisible: (visible: boolean) => void = () => {};
     const heard: LiveMessage[] = [];
     const ports: LivePorts = {
-      fetchStates: () => this.#server.fetchStates(),
+      fetchStates: () => this.#read_from.fetchStates(),
       openStream: (sequence, on) =>
         this.#server.open(sequence, { send: on.message, broken: on.broken }),
       lead: (on_leader) => this.#lead(on_leader),

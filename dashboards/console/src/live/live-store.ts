@@ -4,6 +4,8 @@
  * stream goes on where it stopped, so that nothing is missed; where that cannot be, pages are told to read again (`resync`).
  */
 import type { LiveMessage, StationStates } from '@waystation/protocol/api';
+import { isSameLife } from '@waystation/protocol/live-number';
+import { BEHIND_MAX_MS, HeardChanges, type Changes } from './heard-changes.ts';
 
 /** `stale`: nothing was heard for 40 s, or the tab was asleep. Only `live` may be shown as current. */
 export type Line = 'connecting' | 'live' | 'reconnecting' | 'stale' | 'offline';
@@ -72,8 +74,6 @@ function countOf(states: Uint8Array): number[] {
   return counts;
 }
 
-type Changes = readonly (readonly [index: number, digit: number])[];
-
 export function createLiveStore(ports: LivePorts): LiveStore {
   return new Store(ports);
 }
@@ -98,8 +98,8 @@ class Store implements LiveStore {
   #states_missing = true;
   #fetching: Promise<boolean> | null = null;
   #fetch_again = false;
-  /** Changes heard while the states were under way: newer than those, perhaps. */
-  #heard_meanwhile: { id: number; changes: Changes }[] = [];
+  readonly #heard = new HeardChanges();
+  #looks_again = false;
   #leading = false;
   #resting = false;
   #failures = 0;
@@ -259,8 +259,10 @@ class Store implements LiveStore {
 
   #take(id: number, message: LiveMessage): void {
     // Told before, by the tab that led before.
-    if (id > 0 && id <= this.#sequence && message.type !== 'resync') return;
+    const foreign = id > 0 && this.#sequence > 0 && !isSameLife(id, this.#sequence);
+    if (id > 0 && id <= this.#sequence && !foreign && message.type !== 'resync') return;
     if (id > 0) this.#sequence = id;
+    if (foreign) this.#lookAgain(true);
     this.#alive();
     const said: Partial<LiveView> = {
       ...('server_at' in message
@@ -280,7 +282,7 @@ class Store implements LiveStore {
 
   /** Puts the changes into the states; returns the counts as they are then. */
   #apply(id: number, changes: Changes): number[] {
-    if (this.#fetching) this.#heard_meanwhile.push({ id, changes });
+    this.#heard.add(id, changes, this.#ports.now());
     const { states } = this.#view;
     const counts = [...this.#view.counts];
     for (const [index, digit] of changes) {
@@ -307,7 +309,7 @@ class Store implements LiveStore {
       let fetched: StationStates;
       do {
         this.#fetch_again = false;
-        this.#heard_meanwhile = [];
+        this.#heard.readingBegins(this.#ports.now());
         fetched = await this.#ports.fetchStates();
         if (life !== this.#life) return false;
       } while (this.#fetch_again);
@@ -325,14 +327,24 @@ class Store implements LiveStore {
 
   #show(fetched: StationStates): void {
     const states = Uint8Array.from(fetched.states, Number);
-    for (const { id, changes } of this.#heard_meanwhile) {
-      if (id <= fetched.sequence) continue;
-      for (const [index, digit] of changes) if (index < states.length) states[index] = digit;
-    }
+    this.#heard.putOver(states, fetched.sequence, this.#sequence);
     // Never moved forward otherwise: what is still under way up to there would be taken for told.
     if (this.#sequence === 0) this.#sequence = fetched.sequence;
+    if (!isSameLife(fetched.sequence, this.#sequence)) this.#lookAgain();
     this.#states_missing = false;
     this.#change({ states, counts: countOf(states), version: fetched.version });
+  }
+
+  /** The states are of another cloud than the stream, and perhaps a little behind: once more, when they no longer are. */
+  #lookAgain(another_stream = false): void {
+    if (this.#looks_again && !another_stream) return;
+    this.#looks_again = true;
+    const life = this.#life;
+    this.#ports.after(BEHIND_MAX_MS, () => {
+      if (life !== this.#life || this.#resting) return;
+      this.#missStates();
+      void this.#begin();
+    });
   }
 
   /** Gets the tab going from wherever it is: states if they are missing, and for the leader the stream. */
