@@ -63,6 +63,7 @@ class Broker implements StationSide {
   readonly #options: BrokerOptions;
   readonly #sessions = new Map<StationCode, Session>();
   readonly #session_of = new WeakMap<Client, Session>();
+  readonly #greeted = new WeakMap<Client, () => void>();
   readonly #foreign_will = new WeakSet<Client>();
   readonly #refusals: Bucket;
   readonly #aedes: Aedes;
@@ -106,20 +107,23 @@ class Broker implements StationSide {
 
   async start(): Promise<void> {
     await this.#aedes.listen();
-    const { doors, limits, counters } = this.#options;
+    const { doors, limits, clock, counters } = this.#options;
     this.#doors = await openDoors({
       ...doors,
       connections_max: limits.connections_max,
+      greetings_max: limits.greetings_max,
       handshake_timeout_ms: limits.connect_timeout_ms,
+      clock,
       counters,
-      serve: (socket) => this.#serve(socket),
+      serve: (socket, greeted) => this.#serve(socket, greeted),
     });
   }
 
   /** Hands the socket to Aedes, which reads it by `read()` alone: so nothing gets to its parser that the meter refused. */
-  #serve(socket: Socket): void {
+  #serve(socket: Socket, greeted: () => void): void {
     const { clock, counters, limits } = this.#options;
     const client = this.#aedes.handle(socket);
+    this.#greeted.set(client, greeted);
     const meter = createPacketMeter({
       control_bytes_max: CONTROL_BYTES_MAX,
       publish_bytes_max: limits.publish_bytes_max + PUBLISH_HEADER_BYTES,
@@ -244,6 +248,7 @@ class Broker implements StationSide {
     counters.sessions += 1;
     this.#sessions.set(station, session);
     this.#session_of.set(client, session);
+    this.#greeted.get(client)?.();
     if (previous !== undefined) {
       // Its will goes out within this call, before the birth of the new session can.
       counters.takeovers += 1;
@@ -377,6 +382,10 @@ class Broker implements StationSide {
 
   get connections(): number {
     return this.#doors?.connections ?? 0;
+  }
+
+  get waiting(): number {
+    return this.#doors?.waiting ?? 0;
   }
 }
 

@@ -10,7 +10,9 @@ const MIB = 1024 * 1024;
 /** Every bound of the process. The defaults carry a province of 11,000 stations. */
 export const Limits = z.strictObject({
   connections_max: z.int().min(1).max(1_000_000).default(20_000),
-  /** From the first byte of the connection to the end of CONNECT, TLS handshake included. */
+  /** Connections greeted at a time, TLS handshake included; more wait unread, in their order. */
+  greetings_max: z.int().min(1).max(100_000).default(256),
+  /** From the beginning of the greeting to the end of CONNECT, TLS handshake included. */
   connect_timeout_ms: z.int().min(100).max(120_000).default(10_000),
   keepalive_max_s: z.int().min(5).max(65_535).default(600),
   publish_bytes_max: z.int().min(1024).max(UPLINK_BYTES_MAX).default(UPLINK_BYTES_MAX),

@@ -163,6 +163,7 @@ export function joinBroker(options: ExternalBrokerOptions): StationSide {
     },
     ready: () => client !== null && !deaf,
     ports: {},
+    waiting: 0,
     get connections() {
       return client === null ? 0 : 1;
     },

@@ -161,6 +161,7 @@ export async function startGateway(
     metrics: () =>
       prometheusText(counters, {
         connections: stations.connections,
+        connections_waiting: stations.waiting,
         stations_online: presence.online,
         presence_unreported: presence.unreported,
         pending_bytes: batcher.pending_bytes,

@@ -6,6 +6,7 @@ test('each metric is described once and every counter is there', () => {
   counters.refused_publish = 3;
   const gauges = {
     connections: 1,
+    connections_waiting: 0,
     stations_online: 2,
     presence_unreported: 3,
     pending_bytes: 7,

@@ -107,6 +107,7 @@ const COUNTERS = {
 /** Measured when asked for. */
 const GAUGES = {
   connections: 'Open connections.',
+  connections_waiting: 'Of those, how many wait for their turn to be greeted.',
   stations_online: 'Stations whose last word here was a birth.',
   presence_unreported: 'Presence changes the cloud has not accepted yet.',
   pending_bytes: 'Uplink waiting for the cloud or in flight to it.',

@@ -23,6 +23,8 @@ export interface StationSide {
   ready(): boolean;
   readonly ports: Record<string, number>;
   readonly connections: number;
+  /** Of those, how many wait to be greeted. */
+  readonly waiting: number;
 }
 
 /** The presence in a message to a state topic, or `null` when it is not one. */

@@ -143,6 +143,28 @@ test('when memory for the cloud runs out, messages are dropped, counted and neve
   await expect.poll(() => here.acks.at(-1)?.through).toBe(taken);
 });
 
+test('who is not greeted yet waits unread, and its time begins with its turn', async () => {
+  bed = await startTestBed({ limits: { greetings_max: 1, connect_timeout_ms: 400 } });
+  const silent = await Promise.all([bareSocket(bed.mqtt_port), bareSocket(bed.mqtt_port)]);
+  const began = performance.now();
+  const here = await connectStation(url(), MINE);
+  // One silent turn after the other was over before; no longer than the silent may stay.
+  expect(performance.now() - began).toBeGreaterThan(700);
+  await Promise.all(silent.map(({ ended }) => ended));
+  expect(counters().refused_connect_timeout).toBe(2);
+  here.send('event', 1);
+  await expect.poll(() => here.acks).toHaveLength(1);
+});
+
+test('five hundred who knock in one moment are all let in, two at a time', async () => {
+  bed = await startTestBed({ limits: { greetings_max: 2 } });
+  const all = await Promise.all(
+    Array.from({ length: 500 }, (_, number) => connectStation(url(), station(number))),
+  );
+  expect(counters().sessions).toBe(500);
+  await Promise.all(all.map(({ client }) => client.endAsync(true)));
+});
+
 test('two thousand stations', async () => {
   bed = await startTestBed();
   const STATIONS = 2_000;

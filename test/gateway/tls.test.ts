@@ -74,7 +74,7 @@ beforeAll(async () => {
         client_ca_file: file('stations.crt', client_ca.cert),
       },
     },
-    limits: { connect_timeout_ms: 500 },
+    limits: { connect_timeout_ms: 500, greetings_max: 4 },
   });
 });
 afterAll(async () => {
@@ -147,6 +147,16 @@ test('after the handshake CONNECT is awaited as long as on the plain port', asyn
   socket.resume();
   await new Promise<void>((resolve) => socket.once('close', () => resolve()));
   expect(bed.gateway.counters.refused_connect_timeout).toBe(1);
+});
+
+test('four hundred who knock on the TLS door in one moment are all let in, four at a time', async () => {
+  const before = bed.gateway.counters.refused_handshake;
+  const herd = Array.from({ length: 400 }, (_, number) => station(100 + number));
+  const all = await Promise.all(
+    herd.map((code) => connectStation(url(), code, trusting(honest(code)))),
+  );
+  expect(bed.gateway.counters.refused_handshake).toBe(before);
+  await Promise.all(all.map(({ client }) => client.endAsync(true)));
 });
 
 test('TLS below 1.2 is refused', async () => {
