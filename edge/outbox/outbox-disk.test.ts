@@ -136,6 +136,19 @@ describe('damage', () => {
     expect(await outbox.appendEvent(event(1))).toEqual({ seq: 2 });
   });
 
+  test('flash that keeps failing does not fill itself: only the newest files stay aside', async () => {
+    const seen: string[] = [];
+    for (let round = 0; round < 7; round += 1) {
+      writeFileSync(fixture.path, `damage number ${round} `.repeat(500));
+      const { store } = fixture.open();
+      seen.push(...asides().filter((name) => !seen.includes(name)));
+      store.close();
+      await fixture.clock.advance(1_000);
+    }
+    expect(seen).toHaveLength(7);
+    expect(asides().toSorted()).toEqual(seen.slice(-4).toSorted());
+  });
+
   test('what is sound in a damaged file moves on into the new epoch', async () => {
     const first = fixture.open();
     await appendEvents(first.outbox, 1, 200);

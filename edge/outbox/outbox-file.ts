@@ -1,5 +1,5 @@
 /** The outbox's database file: how it is opened, what stands in it, and every SQL statement on it. */
-import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { EPOCH_ID } from '@waystation/protocol/records';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import assert from 'node:assert/strict';
@@ -118,21 +118,6 @@ export function openOutboxFile(
 export function outboxFileOn(db: DatabaseSync): OutboxFile {
   prepareSchema(db, false);
   return new OutboxFile(db);
-}
-
-/** Renames a damaged file and its journal out of the way. Returns the new name: with the first free number from `tag` on. */
-export function setAside(path: string, tag: number): string {
-  const named = (number: number) => `${path}.corrupt-${number}`;
-  let free = tag;
-  while (existsSync(named(free))) free += 1; // a clock that starts anew at each boot gives the same time twice
-  const aside = named(free);
-  if (existsSync(path)) renameSync(path, aside);
-  const journal = `${path}-wal`;
-  // What is no file would keep the salvage from opening the file beside it.
-  if (existsSync(journal))
-    renameSync(journal, statSync(journal).isFile() ? `${aside}-wal` : `${aside}.no-journal`);
-  rmSync(`${path}-shm`, { force: true });
-  return aside;
 }
 
 function hashBytes(hash: ChainHash | null): Buffer | null {

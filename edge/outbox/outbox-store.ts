@@ -8,7 +8,8 @@ import type { Stamp } from '../time/stamp.ts';
 import { createBallast, noBallast } from './ballast.ts';
 import type { DurableTable } from './durable-table.ts';
 import { isDamage, OutboxEngine, type Opened } from './outbox-engine.ts';
-import { openOutboxFile, setAside, troubleOf, type OutboxFile } from './outbox-file.ts';
+import { setAside } from './asides.ts';
+import { openOutboxFile, troubleOf, type OutboxFile } from './outbox-file.ts';
 
 export interface OutboxStoreOptions {
   path: string;
