@@ -10,7 +10,7 @@ const MIB = 1024 * 1024;
 /** Every bound of the process. The defaults carry a province of 11,000 stations. */
 export const Limits = z.strictObject({
   connections_max: z.int().min(1).max(1_000_000).default(20_000),
-  /** Connections greeted at a time, TLS handshake included; more wait unread, in their order. */
+  /** Connections greeted at a time, TLS handshake included; more wait unread, as long as `connect_timeout_ms`. */
   greetings_max: z.int().min(1).max(100_000).default(256),
   /** From the beginning of the greeting to the end of CONNECT, TLS handshake included. */
   connect_timeout_ms: z.int().min(100).max(120_000).default(10_000),

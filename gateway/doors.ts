@@ -105,7 +105,12 @@ export async function openDoors(options: DoorOptions): Promise<Doors> {
     clock,
     at_once_max: options.greetings_max,
     turn_ms: TURN_MS,
+    wait_ms: options.handshake_timeout_ms,
     greet: ({ greet }) => greet(),
+    turnAway({ socket }) {
+      counters.refused_turn += 1;
+      socket.destroy();
+    },
   });
   let open = true;
 

@@ -8,6 +8,7 @@ const COUNTERS = {
   refused_connection_limit: ['refused_total', 'reason="connection_limit"', 'Refusals by reason.'],
   refused_accept: ['refused_total', 'reason="accept"', 'Refusals by reason.'],
   refused_connect_timeout: ['refused_total', 'reason="connect_timeout"', 'Refusals by reason.'],
+  refused_turn: ['refused_total', 'reason="turn"', 'Refusals by reason.'],
   refused_handshake: ['refused_total', 'reason="handshake"', 'Refusals by reason.'],
   refused_credential: ['refused_total', 'reason="credential"', 'Refusals by reason.'],
   refused_certificate: ['refused_total', 'reason="certificate"', 'Refusals by reason.'],

@@ -143,17 +143,25 @@ test('when memory for the cloud runs out, messages are dropped, counted and neve
   await expect.poll(() => here.acks.at(-1)?.through).toBe(taken);
 });
 
-test('who is not greeted yet waits unread, and its time begins with its turn', async () => {
-  bed = await startTestBed({ limits: { greetings_max: 1, connect_timeout_ms: 400 } });
-  const silent = await Promise.all([bareSocket(bed.mqtt_port), bareSocket(bed.mqtt_port)]);
+test('who is not greeted yet waits unread for the turn of one who says nothing', async () => {
+  bed = await startTestBed({ limits: { greetings_max: 1, connect_timeout_ms: 1_500 } });
+  const silent = await bareSocket(bed.mqtt_port);
   const began = performance.now();
   const here = await connectStation(url(), MINE);
-  // One silent turn after the other was over before; no longer than the silent may stay.
-  expect(performance.now() - began).toBeGreaterThan(700);
-  await Promise.all(silent.map(({ ended }) => ended));
-  expect(counters().refused_connect_timeout).toBe(2);
+  expect(performance.now() - began).toBeGreaterThan(900);
+  await silent.ended;
+  expect(counters().refused_connect_timeout).toBe(1);
   here.send('event', 1);
   await expect.poll(() => here.acks).toHaveLength(1);
+});
+
+test('who has waited for too long is turned away, and counted', async () => {
+  bed = await startTestBed({ limits: { greetings_max: 1, connect_timeout_ms: 300 } });
+  const silent = await Promise.all([1, 2, 3].map(() => bareSocket(bed.mqtt_port)));
+  await Promise.all(silent.map(({ ended }) => ended));
+  expect(counters().refused_turn + counters().refused_connect_timeout).toBe(3);
+  expect(counters().refused_turn).toBeGreaterThan(0);
+  await connectStation(url(), MINE);
 });
 
 test('five hundred who knock in one moment are all let in, two at a time', async () => {
