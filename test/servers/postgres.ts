@@ -1,6 +1,6 @@
 /** A real PostgreSQL of its own: data directory, port, durable settings as in production. */
 import { execFileSync } from 'node:child_process';
-import { chownSync, readFileSync } from 'node:fs';
+import { chownSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { accepting, freePort, Program, temporaryDirectory } from './process.ts';
 import { requirePart } from './parts.ts';
@@ -24,6 +24,26 @@ function serverUser(): { uid?: number; gid?: number } {
   const line = readFileSync('/etc/passwd', 'utf8').match(/^postgres:[^:]*:(\d+):(\d+):/m);
   if (!line) throw new Error('there is no user postgres to run the server');
   return { uid: Number(line[1]), gid: Number(line[2]) };
+}
+
+const ORPHANS_WITHIN_MS = 10_000;
+
+/** Backends outlive a killed postmaster for a moment, commit what they have and keep the next one from starting. */
+async function endOrphans(pids: readonly number[]): Promise<void> {
+  const alive = () => pids.filter((pid) => existsSync(`/proc/${pid}`));
+  for (const pid of alive()) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // it ended by itself
+    }
+  }
+  const end = performance.now() + ORPHANS_WITHIN_MS;
+  while (alive().length > 0) {
+    if (performance.now() > end)
+      throw new Error(`backends of PostgreSQL live on: ${alive().join()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 export async function startPostgres(): Promise<TestPostgres> {
@@ -84,7 +104,9 @@ export async function startPostgres(): Promise<TestPostgres> {
       return program.child.pid ?? 0;
     },
     kill: async (signal) => {
+      const all = family();
       await program.end(signal);
+      if (signal === 'SIGKILL') await endOrphans(all);
     },
     restart: async () => {
       program = await launch();
