@@ -1,7 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
-// Two projects: `unit` stands beside the code and starts no server;
-// `system` lives in test/ and starts real servers, ptys and browsers.
+/** Suites on whole systems of real processes, with outages and clocks in them: one file at a time. */
+const SYSTEM = ['test/{bench,browser,chaos,edge,ingest,system}/**/*.test.ts'];
+const exclude = ['**/node_modules/**'];
+
+// Three projects. `unit` stands beside the code and starts no server. The rest lives in test/: `part` holds one part against
+// its contract, on real servers where it needs them; `system` runs everything together.
 export default defineConfig({
   test: {
     projects: [
@@ -11,15 +15,25 @@ export default defineConfig({
           include: [
             '{protocol,runtime,edge,gateway,cloud,firmware-sim,scripts,dashboards}/**/*.test.ts',
           ],
-          exclude: ['**/node_modules/**'],
+          exclude,
           testTimeout: 20_000,
         },
       },
       {
         test: {
-          name: 'system',
+          name: 'part',
           include: ['test/**/*.test.ts'],
-          exclude: ['**/node_modules/**'],
+          exclude: [...exclude, ...SYSTEM],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'system',
+          include: SYSTEM,
+          exclude,
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,

@@ -6,7 +6,7 @@ const steps: readonly (readonly [name: string, command: string, ...args: string[
   ['lint', 'oxlint', '--type-aware', '--deny-warnings', '.'],
   ['types', 'tsc', '-p', '.'],
   ['types of the console', 'tsc', '-p', 'dashboards/console'],
-  ['layout', 'vitest', 'run', '--project', 'system', 'test/layout'],
+  ['layout', 'vitest', 'run', '--project', 'part', 'test/layout'],
 ];
 
 let failed = 0;
