@@ -106,6 +106,11 @@ export const FAULTS = {
     retry: true,
     operator: 'A fault of the service itself: find the request id in its log and report it.',
   },
+  MOUNT_REFUSED: {
+    retry: false,
+    operator:
+      'Disks are filled up for real: run it as root where file systems may be mounted (a container needs CAP_SYS_ADMIN).',
+  },
   PART_MISSING: { retry: false, operator: 'Install the named part with the printed command.' },
 } as const satisfies Record<string, { retry: boolean; operator: string }>;
 

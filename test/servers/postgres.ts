@@ -9,6 +9,9 @@ export interface TestPostgres {
   /** postgres://… for a super user on a database that is empty at first. */
   readonly url: string;
   readonly pid: number;
+  readonly output: string;
+  /** It ended, by `kill` or by itself. */
+  readonly ended: boolean;
   kill(signal: NodeJS.Signals): Promise<void>;
   /** Starts again on the same data and port after `kill`. */
   restart(): Promise<void>;
@@ -26,8 +29,18 @@ function serverUser(): { uid?: number; gid?: number } {
   return { uid: Number(line[1]), gid: Number(line[2]) };
 }
 
-export async function startPostgres(): Promise<TestPostgres> {
-  const directory = temporaryDirectory('postgres');
+export interface PostgresOptions {
+  /** An empty directory that its user can reach; the caller removes it. Without it: one of its own. */
+  directory?: string;
+  /** How much write-ahead log may lie about. */
+  max_wal_size?: string;
+}
+
+export async function startPostgres(options: PostgresOptions = {}): Promise<TestPostgres> {
+  const directory =
+    options.directory === undefined
+      ? temporaryDirectory('postgres')
+      : { path: options.directory, remove: () => {} };
   const data = join(directory.path, 'data');
   const user = serverUser();
   if (user.uid !== undefined && user.gid !== undefined)
@@ -53,7 +66,7 @@ export async function startPostgres(): Promise<TestPostgres> {
     unix_socket_directories: directory.path,
     max_connections: '60',
     shared_buffers: '256MB',
-    max_wal_size: '2GB',
+    max_wal_size: options.max_wal_size ?? '2GB',
   };
   const args = [
     '-D',
@@ -82,6 +95,12 @@ export async function startPostgres(): Promise<TestPostgres> {
     url: `postgres://waystation@127.0.0.1:${port}/postgres`,
     get pid() {
       return program.child.pid ?? 0;
+    },
+    get output() {
+      return program.output;
+    },
+    get ended() {
+      return program.ended;
     },
     kill: async (signal) => {
       await program.end(signal);
