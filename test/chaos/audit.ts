@@ -73,7 +73,9 @@ export function audit(evidence: Evidence): Verdict {
   };
 }
 
+/** What concerns a whole station comes after what concerns a record. */
 const byPlace = (a: Finding, b: Finding) =>
+  Number(a.epoch === '-') - Number(b.epoch === '-') ||
   a.station.localeCompare(b.station) ||
   a.stream.localeCompare(b.stream) ||
   a.epoch.localeCompare(b.epoch) ||

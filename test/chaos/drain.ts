@@ -21,11 +21,10 @@ export interface Drained {
 
 /** Three times the longest patience of a station, of a gateway and of the replay together. */
 const DRAIN_WITHIN_MS = 180_000;
-/** Stations stop in between so that their streams stand still; then what is under way may still arrive. */
+/** A station commits samples in groups, at the latest after 5 s; silence for longer means that it has none. */
+const SILENCE_MS = 6_500;
 const ARRIVE_WITHIN_MS = 4_000;
 const LOOK_EVERY_MS = 250;
-/** A station that has to speak again is given this long. */
-const SPEAK_MS = 10_000;
 
 export async function drain(
   world: World,
@@ -33,21 +32,32 @@ export async function drain(
   tell: (text: string) => void,
 ): Promise<Drained> {
   const began_at = clock.mono();
-  const seconds = () => Math.round((clock.mono() - began_at) / 1000);
-  let held: string[] = [];
-  let produced: Produced[] = [];
-  do {
-    await caughtUp(world, clock, began_at + DRAIN_WITHIN_MS);
-    produced = await stopStations(world);
-    held = await arrive(world, clock, produced);
-    if (held.length === 0) return { drained: true, drain_s: seconds(), produced, held };
-    tell(`still held after ${seconds()} s: ${held.join('; ')}`);
-    for (const { edge } of world.stations) await world.parts.get(edge)?.up();
-    await clock.sleep(SPEAK_MS);
-  } while (clock.mono() - began_at < DRAIN_WITHIN_MS);
-  produced = await stopStations(world);
-  held = await arrive(world, clock, produced);
-  return { drained: held.length === 0, drain_s: seconds(), produced, held };
+  const end_at = began_at + DRAIN_WITHIN_MS;
+  world.hush();
+  for (;;) {
+    await stopStations(world);
+    await startStations(world);
+    await caughtUp(world, clock, end_at);
+    await silence(world, clock, end_at);
+    const produced = await stopStations(world);
+    const held = await arrive(world, clock, produced);
+    const drain_s = Math.round((clock.mono() - began_at) / 1000);
+    const drained = held.length === 0;
+    if (drained || clock.mono() >= end_at) return { drained, drain_s, produced, held };
+    tell(`still held after ${drain_s} s: ${held.join('; ')}`);
+  }
+}
+
+/** Until no station has spoken for a while. */
+async function silence({ wiretap }: World, clock: Clock, end_at: number): Promise<void> {
+  let heard = wiretap.counts.messages;
+  let since = clock.mono();
+  while (clock.mono() < end_at && clock.mono() - since < SILENCE_MS) {
+    await clock.sleep(LOOK_EVERY_MS);
+    if (wiretap.counts.messages === heard) continue;
+    heard = wiretap.counts.messages;
+    since = clock.mono();
+  }
 }
 
 /** Until the cloud has what was on the wire when it was asked for. */
@@ -66,9 +76,16 @@ async function caughtUp(world: World, clock: Clock, end_at: number): Promise<voi
   }
 }
 
+function edgesOf(world: World) {
+  return world.stations.flatMap(({ edge }) => world.parts.get(edge) ?? []);
+}
+
+async function startStations(world: World): Promise<void> {
+  await Promise.all(edgesOf(world).map((edge) => edge.up()));
+}
+
 async function stopStations(world: World): Promise<Produced[]> {
-  const edges = world.stations.flatMap(({ edge }) => world.parts.get(edge) ?? []);
-  await Promise.all(edges.map((edge) => edge.down('SIGTERM')));
+  await Promise.all(edgesOf(world).map((edge) => edge.down('SIGTERM')));
   return world.keepOutboxes().flatMap(({ code, path }) => readProduced(code, path));
 }
 

@@ -30,7 +30,7 @@ import { createWiretap, type Wiretap } from './wiretap.ts';
 
 const DISK_MIB = { edge: 8, postgres: 1_024, influxd: 256 } as const;
 const OUTBOX_BUDGET_BYTES = 3 * 1024 * 1024;
-const REPORT_MS = 1_000;
+const REPORT_MS = { busy: 1_000, hushed: 3_600_000 } as const;
 const READY_WITHIN_MS = 60_000;
 const BROKER_USER = 'gateways';
 const BROKER_PASSWORD = 'only-for-tests';
@@ -54,6 +54,8 @@ export interface World {
   readonly influxd: TestInfluxd;
   /** Of a cloud that is up; not through a proxy. */
   readonly api_url: string;
+  /** From their next start on the stations report next to nothing, so that their streams can come to a stand. */
+  hush(): void;
   /** Copies what the stations keep to where it outlives their disks. Returns the files. */
   keepOutboxes(): { code: string; path: string }[];
   stop(): Promise<void>;
@@ -70,6 +72,7 @@ interface Build {
   proxies: Map<string, Proxy>;
   disks: Map<string, Disk>;
   clocks: Map<string, FakedClock>;
+  hushed: boolean;
   /** Undone in reverse order. */
   ends: (() => unknown)[];
 }
@@ -91,6 +94,7 @@ export async function buildWorld(options: {
     proxies: new Map(),
     disks: new Map(),
     clocks: new Map(),
+    hushed: false,
     ends: [],
   };
   const stop = async () => {
@@ -137,6 +141,9 @@ async function furnish(build: Build, stop: () => Promise<void>): Promise<World> 
     postgres: servers.postgres,
     influxd: servers.influxd,
     api_url: `http://127.0.0.1:${cloud_ports[0]}`,
+    hush: () => {
+      build.hushed = true;
+    },
     keepOutboxes: () => keepOutboxes(directory, stations),
     stop,
   };
@@ -321,13 +328,25 @@ async function startStation(
     clock: { source: 'host' },
     // No word at the reader without a line in the journal, a full disk included: so that the audit may insist.
     door: { journal_failure: 'fail_closed' },
-    report: { heartbeat_ms: REPORT_MS, interval_min_ms: REPORT_MS, sensor_settle_ms: REPORT_MS },
     outbox: { disk_budget_bytes: OUTBOX_BUDGET_BYTES },
   };
-  const program = { name: edge, entry: 'edge/main.ts', args: [], config, data_dir: directory };
-  await addPart(build, edge, () =>
-    startProcess({ ...program, env: faked.env, ready_within_ms: READY_WITHIN_MS }),
-  );
+  await addPart(build, edge, () => {
+    const every_ms = REPORT_MS[build.hushed ? 'hushed' : 'busy'];
+    const report = {
+      heartbeat_ms: every_ms,
+      interval_min_ms: every_ms,
+      sensor_settle_ms: REPORT_MS.busy,
+    };
+    return startProcess({
+      name: edge,
+      entry: 'edge/main.ts',
+      args: [],
+      config: { ...config, report },
+      data_dir: directory,
+      env: faked.env,
+      ready_within_ms: READY_WITHIN_MS,
+    });
+  });
   return { code, edge, simulator, data_dir };
 }
 
