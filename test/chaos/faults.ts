@@ -59,7 +59,10 @@ export async function inflict(director: Director, fault: PlannedFault): Promise<
       disk.fill();
       await hold();
       disk.free();
-      await found(world.parts, target).up(); // a server may have given up
+      const part = found(world.parts, target);
+      // InfluxDB 1.x refuses every write after one that did not fit, until its operator starts it again.
+      if (target === 'influxd') await part.down('SIGTERM');
+      await part.up(); // PostgreSQL may have given up
       break;
     }
     case 'clockJump': {
