@@ -37,6 +37,8 @@ export interface LocalProgram {
   node_flags?: readonly string[];
   /** Added to the environment. */
   env?: Readonly<Record<string, string>>;
+  /** In a process group of its own: Ctrl-C at the terminal reaches only who started it. */
+  own_group?: boolean;
   /** How long it may take until it says that it is ready (90 s). */
   ready_within_ms?: number;
 }
@@ -65,6 +67,7 @@ export async function startProcess(program: LocalProgram): Promise<LocalProcess>
     cwd: ROOT,
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, ...program.env },
+    detached: program.own_group ?? false,
   });
   child.stdin.on('error', () => {});
   const file = createWriteStream(join(data_dir, 'logs', `${name}.log`), { flags: 'a' });

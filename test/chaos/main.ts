@@ -25,6 +25,13 @@ const OPTIONS = {
 } as const;
 const SEED_MAX = 0xffff_ffff;
 
+const INTERRUPTED = 130;
+
+function interruptedEnd(): number {
+  console.error('interrupted; nothing was judged');
+  return INTERRUPTED;
+}
+
 async function main(): Promise<number> {
   const flags = readFlags(OPTIONS, process.argv.slice(2));
   if (flags.help) {
@@ -57,14 +64,16 @@ async function main(): Promise<number> {
       signal: interrupted.signal,
     });
     kept = outcome?.passed === false || flags.keep;
-    if (outcome === null) {
-      console.error('interrupted; nothing was judged');
-      return 130;
-    }
+    if (outcome === null) return interruptedEnd();
     if (!outcome.passed) console.error(`failed; replay it with:  ${replay}`);
     console.log(JSON.stringify(outcome.figures));
     return outcome.passed ? 0 : 1;
   } catch (error) {
+    if (interrupted.signal.aborted) {
+      // A terminal interrupts every process of the world at once: that some then miss others is no finding.
+      kept = false;
+      return interruptedEnd();
+    }
     console.error(`broke off; replay it with:  ${replay}`);
     throw error;
   } finally {

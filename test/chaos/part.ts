@@ -18,12 +18,13 @@ const TRY_AGAIN_MS = 300;
 /** Longer than the slowest start seen on a busy machine. */
 const UP_WITHIN_MS = 90_000;
 
-/** A process of ours, kept up: one that ends by itself is started again. */
+/** A process of ours, kept up: one that ends by itself is started again, until `signal` aborts the run. */
 export function nodePart(
   name: string,
   launch: () => Promise<LocalProcess>,
   clock: Clock,
   tell: (text: string) => void,
+  signal: AbortSignal,
 ): Part {
   let wanted = false;
   let current: LocalProcess | null = null;
@@ -33,7 +34,7 @@ export function nodePart(
   const start = async () => {
     const end_at = clock.mono() + UP_WITHIN_MS;
     for (;;) {
-      if (!wanted || current !== null) return;
+      if (!wanted || current !== null || signal.aborted) return;
       try {
         const started = await launch();
         current = started;
@@ -54,7 +55,7 @@ export function nodePart(
     (starting ??= start().finally(() => {
       starting = null;
     }));
-  const signal = (what: NodeJS.Signals) => current?.kill(what);
+  const send = (what: NodeJS.Signals) => current?.kill(what);
 
   return {
     name,
@@ -73,8 +74,8 @@ export function nodePart(
       wanted = true;
       await bring();
     },
-    freeze: () => signal('SIGSTOP'),
-    thaw: () => signal('SIGCONT'),
+    freeze: () => send('SIGSTOP'),
+    thaw: () => send('SIGCONT'),
   };
 }
 
@@ -93,6 +94,7 @@ export function serverPart(
   server: Server,
   graceful: NodeJS.Signals,
   clock: Clock,
+  signal: AbortSignal,
 ): Part {
   let wanted = true;
   let ended_by_itself = 0;
@@ -101,15 +103,15 @@ export function serverPart(
     get ended_by_itself() {
       return ended_by_itself;
     },
-    async down(signal) {
+    async down(how) {
       wanted = false;
-      await server.kill(signal === 'SIGKILL' ? signal : graceful);
+      await server.kill(how === 'SIGKILL' ? how : graceful);
     },
     async up() {
       if (server.ended && wanted) ended_by_itself += 1;
       wanted = true;
       const end_at = clock.mono() + UP_WITHIN_MS;
-      while (server.ended) {
+      while (server.ended && !signal.aborted) {
         try {
           await server.restart();
         } catch (error) {

@@ -65,7 +65,7 @@ export async function runChaos(options: ChaosOptions): Promise<Outcome | null> {
   };
   let world: World | null = null;
   try {
-    world = await buildWorld({ directory, size, clock, tell });
+    world = await buildWorld({ directory, size, clock, tell, signal: options.signal });
     tell(`the world stands: ${[...world.parts.keys()].join(', ')}`);
     const outcome = await hurtAndJudge(options, { world, ledger, plan, tell });
     if (outcome?.passed === false) world.keepOutboxes();
@@ -88,15 +88,19 @@ async function hurtAndJudge(options: ChaosOptions, scene: Scene): Promise<Outcom
   const { world, ledger, plan, tell } = scene;
   const visitors = await inviteVisitors(world, ledger, clock, prng(seed + 1));
   const watch = watchPrefixes(world.postgres.url, clock);
-  await hurt(options, scene);
-  await visitors.goHome();
-  if (signal.aborted) {
+  let drained: Drained;
+  try {
+    try {
+      await hurt(options, scene);
+    } finally {
+      await visitors.goHome();
+    }
+    if (signal.aborted) return null;
+    tell('all healed; draining');
+    drained = await drain(world, clock, tell);
+  } finally {
     await watch.stop();
-    return null;
   }
-  tell('all healed; draining');
-  const drained = await drain(world, clock, tell);
-  await watch.stop();
   const stored = await withDatabase(world.postgres.url, readStored);
   const evidence: Evidence = {
     ...stored,

@@ -66,6 +66,8 @@ interface Build {
   size: WorldSize;
   clock: Clock;
   tell: (text: string) => void;
+  /** Nothing is started again after it. */
+  signal: AbortSignal;
   keys: LocalKeys;
   tokens: Map<string, string>;
   parts: Map<string, Part>;
@@ -82,6 +84,8 @@ export async function buildWorld(options: {
   size: WorldSize;
   clock: Clock;
   tell: (text: string) => void;
+  /** Nothing is started again after it. */
+  signal: AbortSignal;
 }): Promise<World> {
   const { directory } = options;
   mkdirSync(join(directory, 'logs'), { recursive: true });
@@ -197,7 +201,7 @@ async function startServers(build: Build): Promise<Servers> {
   const all = { postgres, influxd, mosquitto };
   for (const [name, server] of Object.entries(all)) {
     const graceful = name === 'postgres' ? 'SIGINT' : 'SIGTERM';
-    parts.set(name, serverPart(name, server, graceful, clock));
+    parts.set(name, serverPart(name, server, graceful, clock, build.signal));
     ends.push(async () => {
       if (!server.ended) server.resume();
       await server.stop();
@@ -209,7 +213,7 @@ async function startServers(build: Build): Promise<Servers> {
 
 /** A process of ours: added to the parts, ended with the world. */
 async function addPart(build: Build, name: string, launch: () => Promise<LocalProcess>) {
-  const part = nodePart(name, launch, build.clock, build.tell);
+  const part = nodePart(name, launch, build.clock, build.tell, build.signal);
   build.parts.set(name, part);
   build.ends.push(async () => {
     part.thaw();
@@ -249,7 +253,14 @@ async function startClouds(build: Build, servers: Servers): Promise<number[]> {
       demo_visitor: true,
       seed: { stations: 'shandong' },
     };
-    const program = { name, entry: 'cloud/main.ts', args: [], config, data_dir: directory };
+    const program = {
+      name,
+      entry: 'cloud/main.ts',
+      args: [],
+      config,
+      data_dir: directory,
+      own_group: true,
+    };
     await addPart(build, name, () =>
       startProcess({ ...program, ready_within_ms: READY_WITHIN_MS }),
     );
@@ -287,7 +298,14 @@ async function startGateways(
       station_key_file: keys.station_token_public_file,
       http: { host: '127.0.0.1', port: 0 },
     };
-    const program = { name, entry: 'gateway/main.ts', args: [], config, data_dir: directory };
+    const program = {
+      name,
+      entry: 'gateway/main.ts',
+      args: [],
+      config,
+      data_dir: directory,
+      own_group: true,
+    };
     await addPart(build, name, () =>
       startProcess({ ...program, ready_within_ms: READY_WITHIN_MS }),
     );
@@ -309,6 +327,7 @@ async function startStation(
     entry: 'firmware-sim/main.ts',
     args: ['--station', code, '--data', home, '--links', home],
     data_dir: directory,
+    own_group: true,
   });
   ends.push(() => hardware.stop());
   const simulator = await connectSimulator(join(home, 'simulator.sock'));
@@ -343,6 +362,7 @@ async function startStation(
       args: [],
       config: { ...config, report },
       data_dir: directory,
+      own_group: true,
       env: faked.env,
       ready_within_ms: READY_WITHIN_MS,
     });
