@@ -111,6 +111,11 @@ export const FAULTS = {
     operator:
       'Raise the named limit as the message says, or ask for a smaller run; nothing was started.',
   },
+  MOUNT_REFUSED: {
+    retry: false,
+    operator:
+      'Disks are filled up for real: run it as root where file systems may be mounted (a container needs CAP_SYS_ADMIN).',
+  },
   PART_MISSING: { retry: false, operator: 'Install the named part with the printed command.' },
 } as const satisfies Record<string, { retry: boolean; operator: string }>;
 

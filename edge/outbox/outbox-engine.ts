@@ -153,7 +153,9 @@ export class OutboxEngine implements OutboxStore {
     return table;
   }
 
+  /** The first offset of a boot stands: a record sent again must bear the time under which it may be stored already. */
   setOffset(boot: string, offset_ms: number): void {
+    if (this.#offsets.has(boot)) return;
     this.#offsets.set(boot, Math.round(offset_ms));
     this.#new_offsets.set(boot, Math.round(offset_ms));
     this.#commitLater();

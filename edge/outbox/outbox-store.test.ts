@@ -134,6 +134,19 @@ describe('two streams', () => {
       records: [unset],
     });
   });
+
+  test('a record keeps the time it was once sent under, although the clock is set anew', async () => {
+    const { store, outbox } = fixture.open();
+    store.setOffset('00000b07', 1_780_000_000_000);
+    await outbox.appendEvent({ ...event(7), clock: 'unknown', boot: '00000b07' });
+    const sent = outbox.read('event', 1, ALL)?.message;
+    store.setOffset('00000b07', 1_780_000_090_000);
+    expect(outbox.read('event', 1, ALL)?.message).toEqual(sent);
+    store.close();
+    const again = fixture.open();
+    again.store.setOffset('00000b07', 1_780_000_090_000);
+    expect(again.outbox.read('event', 1, ALL)?.message).toEqual(sent);
+  });
 });
 
 describe('acknowledgement', () => {

@@ -40,7 +40,7 @@ export interface OutboxStore {
   /** Opens the station's two streams, begun with an `epoch` event when they are new. Throws Fault OUTBOX_FULL. */
   outbox(station: StationCode, stamp: () => Stamp): Outbox;
   table(name: string, limits: { rows: number }): DurableTable;
-  /** Wall minus mono of a boot whose clock is now set: re-stamps its records on their way up. Throws nothing; durable with the next commit. */
+  /** Wall minus mono of a boot whose clock is now set: re-stamps its records on their way up. The first one stands. Throws nothing; durable with the next commit. */
   setOffset(boot: string, offset_ms: number): void;
   /** Resolves when everything staged is durable. Rejects with Fault OUTBOX_FULL. */
   flush(): Promise<void>;

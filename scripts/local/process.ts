@@ -35,6 +35,10 @@ export interface LocalProgram {
   config?: unknown;
   data_dir: string;
   node_flags?: readonly string[];
+  /** Added to the environment. */
+  env?: Readonly<Record<string, string>>;
+  /** In a process group of its own: Ctrl-C at the terminal reaches only who started it. */
+  own_group?: boolean;
   /** How long it may take until it says that it is ready (90 s). */
   ready_within_ms?: number;
 }
@@ -59,7 +63,12 @@ export async function startProcess(program: LocalProgram): Promise<LocalProcess>
     writeFileSync(path, `${JSON.stringify(program.config, null, 2)}\n`);
     args.push('--config', path);
   }
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, args, {
+    cwd: ROOT,
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, ...program.env },
+    detached: program.own_group ?? false,
+  });
   child.stdin.on('error', () => {});
   const file = createWriteStream(join(data_dir, 'logs', `${name}.log`), { flags: 'a' });
   const listeners: ((line: LogLine) => void)[] = [];

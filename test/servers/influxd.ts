@@ -10,6 +10,8 @@ export interface TestInfluxd {
   readonly username: string;
   readonly password: string;
   readonly pid: number;
+  readonly output: string;
+  readonly ended: boolean;
   /** InfluxQL; the decoded JSON answer. */
   query(statement: string): Promise<unknown>;
   kill(signal: NodeJS.Signals): Promise<void>;
@@ -40,8 +42,10 @@ bind-address = "127.0.0.1:${rpc_port}"
 `;
 }
 
-export async function startInfluxd(): Promise<TestInfluxd> {
-  const directory = temporaryDirectory('influxd');
+/** `at`: an empty directory for everything it keeps, which the caller removes; without it one of its own. */
+export async function startInfluxd(at?: string): Promise<TestInfluxd> {
+  const directory =
+    at === undefined ? temporaryDirectory('influxd') : { path: at, remove: () => {} };
   const port = await freePort();
   const config = join(directory.path, 'influxdb.conf');
   writeFileSync(config, configuration(directory.path, port, await freePort()));
@@ -81,6 +85,12 @@ export async function startInfluxd(): Promise<TestInfluxd> {
     query,
     get pid() {
       return program.child.pid ?? 0;
+    },
+    get output() {
+      return program.output;
+    },
+    get ended() {
+      return program.ended;
     },
     kill: async (name) => {
       await program.end(name);

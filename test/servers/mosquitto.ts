@@ -16,6 +16,7 @@ export interface TestMosquitto {
   readonly url: string;
   readonly port: number;
   readonly output: string;
+  readonly ended: boolean;
   kill(signal: NodeJS.Signals): Promise<void>;
   restart(): Promise<void>;
   pause(): void;
@@ -67,6 +68,9 @@ export async function startMosquitto(options: MosquittoOptions): Promise<TestMos
     port,
     get output() {
       return program.output;
+    },
+    get ended() {
+      return program.ended;
     },
     kill: async (name) => {
       await program.end(name);

@@ -9,6 +9,13 @@ function postgresProgram(name: string): string[] {
   return versions.map((version) => `${base}/${version}/bin/${name}`);
 }
 
+/** Where the distribution puts a library for this machine's processor. */
+function libraryPlaces(name: string): string[] {
+  const base = '/usr/lib';
+  const folders = readdirSync(base).filter((folder) => folder.endsWith('-linux-gnu'));
+  return folders.map((folder) => `${base}/${folder}/${name}`);
+}
+
 /** Program name → package, and the places to look. */
 export const PARTS = {
   postgres: { package: 'postgresql', places: () => postgresProgram('postgres') },
@@ -29,6 +36,10 @@ export const PARTS = {
   haproxy: { package: 'haproxy', places: () => ['/usr/sbin/haproxy'] },
   socat: { package: 'socat', places: () => ['/usr/bin/socat'] },
   zbarimg: { package: 'zbar-tools', places: () => ['/usr/bin/zbarimg'] },
+  faketime: {
+    package: 'faketime',
+    places: () => libraryPlaces('faketime/libfaketimeMT.so.1'),
+  },
   openssl: { package: 'openssl', places: () => ['/usr/bin/openssl'] },
   chineseFont: {
     package: 'fonts-noto-cjk',

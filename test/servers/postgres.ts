@@ -9,6 +9,9 @@ export interface TestPostgres {
   /** postgres://… for a super user on a database that is empty at first. */
   readonly url: string;
   readonly pid: number;
+  readonly output: string;
+  /** It ended, by `kill` or by itself. */
+  readonly ended: boolean;
   kill(signal: NodeJS.Signals): Promise<void>;
   /** Starts again on the same data and port after `kill`. */
   restart(): Promise<void>;
@@ -46,8 +49,18 @@ async function endOrphans(pids: readonly number[]): Promise<void> {
   }
 }
 
-export async function startPostgres(): Promise<TestPostgres> {
-  const directory = temporaryDirectory('postgres');
+export interface PostgresOptions {
+  /** An empty directory that its user can reach; the caller removes it. Without it: one of its own. */
+  directory?: string;
+  /** How much write-ahead log may lie about. */
+  max_wal_size?: string;
+}
+
+export async function startPostgres(options: PostgresOptions = {}): Promise<TestPostgres> {
+  const directory =
+    options.directory === undefined
+      ? temporaryDirectory('postgres')
+      : { path: options.directory, remove: () => {} };
   const data = join(directory.path, 'data');
   const user = serverUser();
   if (user.uid !== undefined && user.gid !== undefined)
@@ -73,7 +86,7 @@ export async function startPostgres(): Promise<TestPostgres> {
     unix_socket_directories: directory.path,
     max_connections: '60',
     shared_buffers: '256MB',
-    max_wal_size: '2GB',
+    max_wal_size: options.max_wal_size ?? '2GB',
   };
   const args = [
     '-D',
@@ -103,8 +116,14 @@ export async function startPostgres(): Promise<TestPostgres> {
     get pid() {
       return program.child.pid ?? 0;
     },
+    get output() {
+      return program.output;
+    },
+    get ended() {
+      return program.ended;
+    },
     kill: async (signal) => {
-      const all = family();
+      const all = program.ended ? [] : family();
       await program.end(signal);
       if (signal === 'SIGKILL') await endOrphans(all);
     },
