@@ -21,7 +21,8 @@ export interface StreamLoad {
 
 const BOOT = 'beefcafe';
 
-function eventJson(seq: number, at: number): string {
+/** What visits leave behind: a card, the door's way out and back. `at` in ms. */
+export function eventJson(seq: number, at: number): string {
   const stamp = `"at":${at},"mono":${seq * 10},"boot":"${BOOT}","clock":"synced"`;
   switch (seq % 4) {
     case 0:
@@ -35,7 +36,8 @@ function eventJson(seq: number, at: number): string {
   }
 }
 
-function sampleJson(seq: number, at: number): string {
+/** An ordinary report. `at` in ms. */
+export function sampleJson(seq: number, at: number): string {
   const tenth = seq % 10;
   return (
     `{"kind":"report","at":${at},"mono":${seq * 10},"boot":"${BOOT}","clock":"synced","values":` +
