@@ -105,6 +105,7 @@ function describeLane({
   head,
   in_flight,
   window,
+  records,
   due,
   held,
   rewound_at,
@@ -112,7 +113,7 @@ function describeLane({
 }: LaneState): string {
   const facts = [
     `${acked}/${sent}/${head}`,
-    `w${window}`,
+    `w${window}x${records}`,
     `fly[${in_flight.map(({ last }) => last).join(' ')}]`,
   ];
   if (due !== null) facts.push(`due+${due - NOW}`);
@@ -125,7 +126,8 @@ function describeLane({
 function describeStep(before: UplinkState, input: UplinkInput): string {
   const { next, effects } = stepUplink(before, input, NOW);
   const shown = effects.map((effect) => {
-    if (effect.e === 'send') return `send ${effect.stream} after ${effect.after}`;
+    if (effect.e === 'send')
+      return `send ${effect.stream} after ${effect.after}, ${effect.records} at most`;
     return effect.e === 'acknowledge'
       ? `acknowledge ${effect.ack.through} ${effect.ack.problem ?? ''}`.trim()
       : effect.e;
@@ -171,7 +173,7 @@ describe('waiting between sessions', () => {
 });
 
 describe('window', () => {
-  test('grows with answers to eight messages and falls to a probe when they fail to come', () => {
+  test('grows with answers to eight large messages and falls to a small probe when they fail to come', () => {
     let at = state({ lanes: { event: lane({ head: 1_000 }), sample: idle } });
     let now = NOW;
     let sent = 0;
@@ -194,7 +196,7 @@ describe('window', () => {
       run(ack(through));
       run({ i: 'position', stream: 'event', epoch: EPOCH, acked: through, head: 1_000 });
     }
-    expect(at.lanes.event.in_flight).toHaveLength(8);
+    expect(at.lanes.event).toMatchObject({ in_flight: { length: 8 }, records: 256 });
     const before = sent;
     const waits: number[] = [];
     for (let n = 0; n < 5; n += 1) {
@@ -203,7 +205,7 @@ describe('window', () => {
       run({ i: 'tick' });
     }
     expect(sent).toBe(before + 5);
-    expect(at.lanes.event.in_flight).toHaveLength(1);
+    expect(at.lanes.event).toMatchObject({ in_flight: { length: 1 }, records: 16 });
     expect(waits).toEqual([5_000, 10_000, 20_000, 20_000, 20_000]);
   });
 });

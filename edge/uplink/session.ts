@@ -3,7 +3,7 @@
  * This is the one retry layer of the path; below it nothing repeats anything.
  */
 import { STREAMS, type Stream } from '@waystation/protocol/topics';
-import { UPLINK_WINDOW, type Ack } from '@waystation/protocol/uplink';
+import { UPLINK_RECORDS_MAX, UPLINK_WINDOW, type Ack } from '@waystation/protocol/uplink';
 import type { MonoMs } from '@waystation/runtime/clock';
 
 export interface Flight {
@@ -23,6 +23,8 @@ export interface LaneState {
   in_flight: readonly Flight[];
   /** Messages allowed in flight: grows with every answer, shrinks when answers fail to come. */
   window: number;
+  /** Records in a message: doubled with every answer, few again when answers fail to come. */
+  records: number;
   /** How long an answer may take; follows the answers, so that a busy cloud is not buried in repetitions. */
   patience_ms: number;
   /** When the answer is overdue, or when a lane that was refused tries again. */
@@ -70,7 +72,7 @@ export type UplinkInput =
 export type UplinkEffect =
   | { e: 'connect' }
   | { e: 'end' }
-  | { e: 'send'; stream: Stream; after: number }
+  | { e: 'send'; stream: Stream; after: number; records: number }
   | { e: 'acknowledge'; ack: Ack };
 
 export interface UplinkStep {
@@ -89,6 +91,11 @@ export const SESSION_LIVED_MS = 30_000;
 export const ACK_PATIENCE_MS = 5_000;
 export const ACK_PATIENCE_MAX_MS = 20_000;
 const WINDOW_FIRST = 2;
+/**
+ * A first message, and a probe when nothing answered, is small: behind an outage that breaks no connection it goes out
+ * again and again over a mobile contract, and ten thousand stations that return together must fit into a gateway's memory.
+ */
+export const RECORDS_FIRST = 16;
 /** So often must the cloud insist that it has less than it acknowledged, before the station takes it for another history. */
 export const REGRESS_STRIKES = 3;
 
@@ -99,6 +106,7 @@ export function initialLane(position: { epoch: string; acked: number; head: numb
     reached: position.acked,
     in_flight: [],
     window: WINDOW_FIRST,
+    records: RECORDS_FIRST,
     patience_ms: ACK_PATIENCE_MS,
     due: null,
     held: false,
@@ -232,7 +240,8 @@ function sendNext(state: UplinkState): UplinkStep {
     return !lane.held && lane.sent < lane.head && lane.in_flight.length < lane.window;
   });
   if (stream === undefined) return stay(state);
-  return { next: state, effects: [{ e: 'send', stream, after: state.lanes[stream].sent }] };
+  const { sent: after, records } = state.lanes[stream];
+  return { next: state, effects: [{ e: 'send', stream, after, records }] };
 }
 
 function rewind(lane: LaneState): LaneState {
@@ -273,6 +282,7 @@ function laneAnswered(lane: LaneState, ack: Ack, now: MonoMs): LaneState {
         ...rewind(lane),
         held: true,
         window: 1,
+        records: RECORDS_FIRST,
         patience_ms: patience(lane.patience_ms * 2),
         due,
       };
@@ -302,6 +312,7 @@ function advanced(lane: LaneState, through: number, now: MonoMs): LaneState {
     sent: Math.max(lane.sent, through),
     in_flight,
     window: Math.min(lane.window + 1, UPLINK_WINDOW),
+    records: Math.min(lane.records * 2, UPLINK_RECORDS_MAX),
     patience_ms,
     due: in_flight.length > 0 ? ((now + patience_ms) as MonoMs) : null,
     held: false,
@@ -330,13 +341,14 @@ function tick(state: UplinkState, now: MonoMs): UplinkStep {
   return effects.length > 0 ? { next, effects } : sendNext(next);
 }
 
-/** The answer did not come: one message as a probe, and more patience for it. */
+/** The answer did not come: one small message as a probe, and more patience for it. */
 function overdue(lane: LaneState): LaneState {
   if (lane.held) return { ...lane, held: false, due: null };
   const strikes = lane.strikes + (lane.regressed ? 1 : 0);
   return {
     ...rewind(lane),
     window: 1,
+    records: RECORDS_FIRST,
     patience_ms: patience(lane.patience_ms * 2),
     rewound_at: null,
     regressed: false,

@@ -1,11 +1,7 @@
 /** Joins a station's outbox and its transport: performs what the session machine decides, one thing after another. */
 import type { Command } from '@waystation/protocol/commands';
 import { STREAMS, type Stream } from '@waystation/protocol/topics';
-import {
-  UPLINK_BYTES_MAX,
-  UPLINK_RECORDS_MAX,
-  type StationPresence,
-} from '@waystation/protocol/uplink';
+import { UPLINK_BYTES_MAX, type StationPresence } from '@waystation/protocol/uplink';
 import type { Clock, Timer } from '@waystation/runtime/clock';
 import { isFault } from '@waystation/runtime/fault';
 import { outageLog, type Log } from '@waystation/runtime/log';
@@ -53,7 +49,7 @@ export interface Uplink {
 
 /** The envelope (epoch, hash, offsets) comes on top of the records' bytes. */
 const ENVELOPE_BYTES = 4 * 1024;
-const LIMITS = { records: UPLINK_RECORDS_MAX, bytes: UPLINK_BYTES_MAX - ENVELOPE_BYTES };
+const BYTES_MAX = UPLINK_BYTES_MAX - ENVELOPE_BYTES;
 
 function sessionId(random: () => number): string {
   const part = () =>
@@ -118,7 +114,7 @@ export function startUplink(options: UplinkOptions): Uplink {
         session = null;
         return [];
       case 'send':
-        return send(effect.stream, effect.after);
+        return send(effect.stream, effect.after, effect.records);
       case 'acknowledge':
         counters.acks += 1;
         outbox.acknowledge(effect.ack);
@@ -128,8 +124,8 @@ export function startUplink(options: UplinkOptions): Uplink {
     }
   };
 
-  const send = (stream: Stream, after: number): UplinkInput[] => {
-    const read = outbox.read(stream, after, LIMITS);
+  const send = (stream: Stream, after: number, records: number): UplinkInput[] => {
+    const read = outbox.read(stream, after, { records, bytes: BYTES_MAX });
     if (read === null || session === null) return [{ i: 'empty', stream }, position(stream)];
     session.send(stream, read.message);
     counters.messages_sent += 1;
