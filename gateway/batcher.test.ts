@@ -7,7 +7,7 @@ import {
   type UplinkAnswer,
 } from '@waystation/protocol/gateway-link';
 import { stationCode } from '@waystation/protocol/station-code';
-import { uplinkTopic } from '@waystation/protocol/topics';
+import { uplinkTopic, type Stream } from '@waystation/protocol/topics';
 import { fakeClock } from '@waystation/runtime/clock';
 import { createBatcher, encodeBatch } from './batcher.ts';
 import { createBreaker } from './breaker.ts';
@@ -42,9 +42,9 @@ function subject() {
     onAck: (station, ack) => acked.push(`${station.slice(10, 14)} ${ack.stream} ${ack.through}`),
     outage: { failed: (cause) => outage.push(String(cause)), worked: () => outage.push('worked') },
   });
-  const offer = (number: number, text = '') => {
+  const offer = (number: number, text = '', stream: Stream = 'sample') => {
     const station = stationCode('370102001', 'W', number);
-    batcher.offer(station, 'event', uplinkTopic(station, 'event'), Buffer.from(text));
+    batcher.offer(station, stream, uplinkTopic(station, stream), Buffer.from(text));
   };
   const sizes = () => posts.map(({ frames }) => frames.length);
   const answer = (index: number, numbers: number[] = []) => {
@@ -84,6 +84,26 @@ test('no more posts in flight than allowed; what waited goes with the next answe
   expect(batcher.posts_in_flight).toBe(2);
   await answer(1);
   expect(sizes()).toEqual([3, 3, 2]);
+});
+
+test('one post more is kept for events, and while the cloud is doubtful it is not', async () => {
+  const { clock, offer, sizes, fail, batcher, posts } = subject();
+  for (let number = 1; number <= 8; number += 1) offer(number);
+  await clock.advance(50);
+  expect(sizes()).toEqual([3, 3]);
+  offer(9, '', 'event');
+  offer(10, '', 'event');
+  await clock.advance(10);
+  expect(sizes()).toEqual([3, 3, 2]);
+  expect(posts[2]?.frames.every(({ topic }) => topic.endsWith('/event'))).toBe(true);
+  offer(11, '', 'event');
+  await clock.advance(50);
+  expect(batcher.posts_in_flight).toBe(3);
+  await fail(0);
+  await fail(1);
+  offer(12, '', 'event');
+  await clock.advance(50);
+  expect(batcher.posts_in_flight).toBeLessThan(3);
 });
 
 test('acknowledgements come from answers and from nowhere else', async () => {
@@ -139,7 +159,7 @@ test('stop takes nothing more and waits for what is in flight', async () => {
 
 test('over the limit messages are dropped and counted', () => {
   const { offer, counters, batcher } = subject();
-  for (let number = 1; number <= 200; number += 1) offer(number, 'x'.repeat(100));
+  for (let number = 1; number <= 200; number += 1) offer(number, 'x'.repeat(100), 'event');
   expect(counters.dropped_overflow_event).toBeGreaterThan(100);
   expect(counters.uplink_messages + counters.dropped_overflow_event).toBe(200);
   expect(batcher.pending_bytes).toBeLessThanOrEqual(LIMITS.pending_bytes_max);

@@ -53,12 +53,18 @@ export function createBatcher(options: BatcherOptions): Batcher {
   let stopping = false;
 
   const postsAllowed = () => (breaker.state === 'closed' ? limits.posts_in_flight_max : 1);
+  /** One post more is kept for events: it is not taken while the cloud is doubtful. */
+  const mayPost = () => {
+    if (posts.size < postsAllowed()) return 'all';
+    const spare = breaker.state === 'closed' && posts.size === postsAllowed();
+    return spare && queue.events_wait ? 'events' : null;
+  };
 
   /** Posts what may go now. A batch goes when it is full or when its first message has waited long enough. */
   function pump(due: boolean): void {
-    while (posts.size < postsAllowed() && queue.waiting > 0) {
-      if (!due && !queue.full) break;
-      const batch = queue.take();
+    for (let may = mayPost(); may !== null && queue.waiting > 0; may = mayPost()) {
+      if (!due && (may === 'events' || !queue.full)) break;
+      const batch = queue.take(may === 'events' ? 'events' : undefined);
       if (batch === null) return;
       const post = send(batch).finally(() => {
         posts.delete(post);
@@ -67,7 +73,7 @@ export function createBatcher(options: BatcherOptions): Batcher {
       });
       posts.add(post);
     }
-    if (queue.waiting > 0 && linger === null && posts.size < postsAllowed()) {
+    if (queue.waiting > 0 && linger === null && mayPost() !== null) {
       linger = clock.after(limits.linger_ms, () => {
         linger = null;
         pump(true);

@@ -109,7 +109,8 @@ function openCloudSide(
     token: readSecret(config.cloud.token_file),
     gateway: config.id,
     group: config.broker?.group,
-    connections_max: limits.posts_in_flight_max + 1,
+    // One for events, one for presence.
+    connections_max: limits.posts_in_flight_max + 2,
     post_timeout_ms: limits.post_timeout_ms,
   });
   const breaker = createBreaker(random, PAUSES);

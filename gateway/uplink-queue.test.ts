@@ -46,6 +46,30 @@ test('events go before samples, whoever came first', () => {
   expect(topicsOf(take())).toEqual(['3/event/3', '2/event/4', '2/sample/2', '1/sample/1']);
 });
 
+test('where much waits, events go by themselves', () => {
+  const limits = { ...LIMITS, batch_bytes_max: 1e6, pending_bytes_max: 1e7 };
+  const { queue, offer, take } = subject(limits);
+  for (const index of [0, 1, 2, 3]) offer(index, 'sample', 100_000);
+  offer(3, 'event');
+  const events = take();
+  expect(topicsOf(events)).toEqual(['3/event/5']);
+  expect(queue.events_wait).toBe(false);
+  expect(topicsOf(take())).toEqual(['0/sample/1', '1/sample/2', '2/sample/3']);
+  queue.settle(events!);
+  expect(topicsOf(take())).toEqual(['3/sample/4']);
+});
+
+test('only events may be asked for', () => {
+  const { queue, offer, take } = subject();
+  offer(1, 'sample');
+  expect(queue.events_wait).toBe(false);
+  expect(queue.take('events')).toBeNull();
+  offer(2, 'event');
+  expect(queue.events_wait).toBe(true);
+  expect(topicsOf(queue.take('events'))).toEqual(['2/event/2']);
+  expect(topicsOf(take())).toEqual(['1/sample/1']);
+});
+
 test('a message larger than a batch goes alone', () => {
   const { offer, take } = subject();
   offer(1, 'event', 3_000);

@@ -36,13 +36,18 @@ export interface Batch {
 export interface UplinkQueue {
   /** False: no room, the message is not taken. */
   offer(station: StationCode, stream: Stream, topic: string, payload: Uint8Array): boolean;
-  /** The next batch, or `null` when nothing may go. Every batch taken must be settled. */
-  take(): Batch | null;
+  /**
+   * The next batch, or `null` when nothing may go. Every batch taken must be settled. Where much waits, events go by
+   * themselves: their acknowledgement must not wait for the commit of a thousand samples. `events`: only those may go.
+   */
+  take(only?: 'events'): Batch | null;
   settle(batch: Batch): void;
   /** Forgets what waits (not what is in flight); returns the number of messages. */
   discard(): number;
   /** Messages waiting. */
   readonly waiting: number;
+  /** Some of them hold events, whose station has nothing in flight. */
+  readonly events_wait: boolean;
   /** Enough waits for a whole batch. */
   readonly full: boolean;
   /** Bytes waiting or in flight. */
@@ -53,6 +58,8 @@ export interface UplinkQueue {
 const OVERHEAD_BYTES = 128;
 /** Samples may fill this part; the rest is kept for events. */
 const SAMPLE_SHARE = 0.8;
+/** When more than this waits, events and samples go in batches of their own. */
+const MIXED_BYTES_MAX = 256 * 1024;
 
 export function createUplinkQueue(limits: QueueLimits): UplinkQueue {
   const sources = new Map<StationCode, Source>();
@@ -104,6 +111,7 @@ export function createUplinkQueue(limits: QueueLimits): UplinkQueue {
     batch: Waiting[],
     taken: Source[],
     bytes: number,
+    only_events: boolean,
   ) {
     let at = 0;
     for (; at < line.length; at += 1) {
@@ -112,7 +120,7 @@ export function createUplinkQueue(limits: QueueLimits): UplinkQueue {
       if (source.line !== name) continue;
       const before = batch.length;
       bytes = move(source.events, batch, bytes);
-      if (source.events.length === 0) bytes = move(source.samples, batch, bytes);
+      if (source.events.length === 0 && !only_events) bytes = move(source.samples, batch, bytes);
       if (batch.length === before) break;
       source.line = null;
       source.in_flight = true;
@@ -133,18 +141,21 @@ export function createUplinkQueue(limits: QueueLimits): UplinkQueue {
       stand(source);
       return true;
     },
-    take() {
+    take(only) {
       const messages: Waiting[] = [];
       const taken: Source[] = [];
-      const first = collect('urgent', urgent, messages, taken, 0);
-      urgent = first.rest;
-      const second = collect('normal', normal, messages, taken, first.bytes);
-      normal = second.rest;
+      const crowded = only === 'events' || waiting_bytes > MIXED_BYTES_MAX;
+      let { rest, bytes } = collect('urgent', urgent, messages, taken, 0, crowded);
+      urgent = rest;
+      if (only !== 'events' && (messages.length === 0 || !crowded)) {
+        ({ rest, bytes } = collect('normal', normal, messages, taken, bytes, false));
+        normal = rest;
+      }
       if (messages.length === 0) return null;
       waiting -= messages.length;
-      waiting_bytes -= second.bytes;
-      in_flight_bytes += second.bytes;
-      return { messages, bytes: second.bytes, sources: taken };
+      waiting_bytes -= bytes;
+      in_flight_bytes += bytes;
+      return { messages, bytes, sources: taken };
     },
     settle(batch) {
       in_flight_bytes -= batch.bytes;
@@ -171,6 +182,9 @@ export function createUplinkQueue(limits: QueueLimits): UplinkQueue {
     },
     get waiting() {
       return waiting;
+    },
+    get events_wait() {
+      return urgent.some((source) => source.line === 'urgent');
     },
     get full() {
       return waiting >= limits.batch_messages_max || waiting_bytes >= limits.batch_bytes_max;

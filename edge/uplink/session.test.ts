@@ -209,3 +209,17 @@ describe('window', () => {
     expect(waits).toEqual([5_000, 10_000, 20_000, 20_000, 20_000]);
   });
 });
+
+test('samples wait until every event was sent; refused events do not keep them', () => {
+  const sends = (event: LaneState) => {
+    const at = state({ lanes: { event, sample: lane() } });
+    return stepUplink(at, { i: 'tick' }, NOW).effects.map((effect) =>
+      effect.e === 'send' ? effect.stream : effect.e,
+    );
+  };
+  const in_flight = flight(20, 30);
+  const due = monoMs(NOW + 1);
+  expect(sends(lane({ sent: 30, in_flight, window: 2, due }))).toEqual([]);
+  expect(sends(lane({ sent: 40, in_flight, window: 2, due }))).toEqual(['sample']);
+  expect(sends(lane({ sent: 10, held: true, due }))).toEqual(['sample']);
+});

@@ -230,13 +230,20 @@ function sent(lane: LaneState, last: number, now: MonoMs): LaneState {
   };
 }
 
-/** Events go first; samples wait until the cloud has confirmed that this event history is the one it knows. */
+/**
+ * Events go first, down to the last that waits: behind a day of samples an alarm would stand for minutes. Before the cloud
+ * has confirmed that this event history is the one it knows, samples wait for that too.
+ */
+function mustWaitForEvents({ confirmed, lanes: { event } }: UplinkState): boolean {
+  if (!confirmed && event.head > event.acked) return true;
+  return !event.held && event.sent < event.head;
+}
+
 function sendNext(state: UplinkState): UplinkStep {
   if (state.phase.p !== 'live') return stay(state);
   const stream = STREAMS.find((stream) => {
     const lane = state.lanes[stream];
-    if (stream === 'sample' && !state.confirmed && state.lanes.event.head > state.lanes.event.acked)
-      return false;
+    if (stream === 'sample' && mustWaitForEvents(state)) return false;
     return !lane.held && lane.sent < lane.head && lane.in_flight.length < lane.window;
   });
   if (stream === undefined) return stay(state);
