@@ -90,6 +90,7 @@ async function run(config: FleetConfig): Promise<void> {
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
+  log('info', 'fleet.began', { control: control.path });
   await fleet.start();
 }
 

@@ -41,6 +41,8 @@ export interface LocalProgram {
   own_group?: boolean;
   /** How long it may take until it says that it is ready (90 s). */
   ready_within_ms?: number;
+  /** The event of its log that counts as ready (`ready`). */
+  ready_event?: string;
 }
 
 function parseLine(text: string): LogLine | null {
@@ -84,7 +86,7 @@ export async function startProcess(program: LocalProgram): Promise<LocalProcess>
       fail(`was not ready in ${ready_within_ms} ms`);
     }, ready_within_ms);
     listeners.push((line) => {
-      if (line.event !== 'ready') return;
+      if (line.event !== (program.ready_event ?? 'ready')) return;
       clearTimeout(late);
       resolve(line);
     });

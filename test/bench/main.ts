@@ -9,7 +9,7 @@ import { benchDoor } from './door.ts';
 import { benchEdge } from './edge.ts';
 import { benchIngest } from './ingest/ingest.ts';
 import { benchNational, NATION } from './national/national.ts';
-import { benchBackfill } from './province/backfill.ts';
+import { benchBackfill, benchHerd } from './province/backfill.ts';
 import { benchProvince } from './province/province.ts';
 import { childrenOf } from './province/meter.ts';
 import { benchReconnect } from './province/reconnect.ts';
@@ -27,7 +27,7 @@ interface Bench {
   run: (options: BenchOptions) => Promise<object> | object;
 }
 
-/** `seconds`: how long it measures when nothing else is said; reconnect and backfill end by themselves. */
+/** `seconds`: how long it measures when nothing else is said; reconnect, backfill and herd end by themselves. */
 const BENCHES = {
   door: { seconds: 20, run: ({ seconds }) => benchDoor(seconds) },
   ingest: { seconds: 20, run: ({ seconds }) => benchIngest(seconds) },
@@ -36,6 +36,7 @@ const BENCHES = {
   province: { seconds: 600, run: benchProvince },
   reconnect: { seconds: 1, run: benchReconnect },
   backfill: { seconds: 1, run: benchBackfill },
+  herd: { seconds: 1, run: benchHerd },
   national: { seconds: 120, stations: NATION, run: benchNational },
 } as const satisfies Record<string, Bench>;
 

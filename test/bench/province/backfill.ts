@@ -1,7 +1,8 @@
 /**
- * The province comes back after a day offline: every station is connected and has a day's reports and events in its
- * outbox when the cloud begins to answer, and all drain at once while visits and reports go on. Live events must not
- * wait for the backlog. Audited by counts in both stores.
+ * The province comes back after a day offline, with a day's reports and events in every outbox, and drains while visits
+ * and reports go on. `backfill`: the network returns, and the stations connect within a minute or as fast as the machine
+ * lets them. `herd`: all are connected when the cloud begins to answer, and all drain at once. Audited by counts in both
+ * stores.
  */
 import pg from 'pg';
 import { systemClock } from '@waystation/runtime/clock';
@@ -12,6 +13,8 @@ import { countPoints, pointTimes } from './telemetry.ts';
 
 const DAY_MS = 86_400_000;
 const REPORTS_PER_DAY = 1_440;
+/** The province within a minute. */
+const CONNECT_PER_S = 178;
 const LOOK_MS = 2_000;
 const DRAINED_WITHIN_MS = 1_800_000;
 const SETTLED_WITHIN_MS = 60_000;
@@ -82,7 +85,16 @@ async function auditCounts(stage: Stage) {
   return { records, lost, duplicated, ...(first_lost === null ? {} : { first_lost }) };
 }
 
-export async function benchBackfill({ stations, seed }: BackfillOptions) {
+/** Like `backfill`, all at once. */
+export function benchHerd(options: BackfillOptions) {
+  return measure(options, true);
+}
+
+export function benchBackfill(options: BackfillOptions) {
+  return measure(options, false);
+}
+
+async function measure({ stations, seed }: BackfillOptions, herd: boolean) {
   const shape: BacklogShape = {
     samples_per_station: REPORTS_PER_DAY,
     events_per_station: EVENTS_PER_STATION_DAY,
@@ -94,9 +106,10 @@ export async function benchBackfill({ stations, seed }: BackfillOptions) {
     stations,
     seed,
     scenario: 'lunch',
-    connect_per_s: 500,
+    connect_per_s: herd ? 500 : CONNECT_PER_S,
     poll_interval_ms: 5_000,
-    cloud_away: true,
+    ready: herd ? 'connected' : 'began',
+    cloud_away: herd,
     async prepare(fleet_dir, codes) {
       console.error(`filling the outboxes with ${backlog} records …`);
       fillBacklog(fleet_dir, codes, shape, Math.random, (done) =>
@@ -105,7 +118,7 @@ export async function benchBackfill({ stations, seed }: BackfillOptions) {
     },
   });
   try {
-    await stage.service.startCloud();
+    if (herd) await stage.service.startCloud();
     const began = clock.mono();
     const usage = stage.meter();
     await stage.newDelays();

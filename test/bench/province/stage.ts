@@ -53,6 +53,8 @@ export interface StageOptions {
   poll_interval_ms: number;
   /** Beginnings a second after the first; the same when absent. */
   reconnect_per_s?: number;
+  /** When the stage opens: as soon as the fleet begins to connect, or when all are (`connected`). */
+  ready?: 'began' | 'connected';
   /** The cloud is stopped before the stations connect; `service.startCloud` brings it back. */
   cloud_away?: boolean;
   certificate?: ((directory: string) => Promise<DoorCertificate>) | undefined;
@@ -132,6 +134,7 @@ async function startFleet(
     data_dir,
     node_flags: ['--max-semi-space-size=8'],
     ready_within_ms: 600_000,
+    ready_event: options.ready === 'began' ? 'fleet.began' : 'ready',
     config: {
       stations: codes,
       data_dir: fleet_dir,
