@@ -58,10 +58,14 @@ function writer(influxd: TestInfluxd) {
   };
 }
 
-function cut(wal_directory: string): z.infer<typeof Segment>[] {
-  const done = spawnSync(process.execPath, ['scripts/influx-wal.ts', wal_directory], {
+function callTool(wal_directory: string) {
+  return spawnSync(process.execPath, ['scripts/influx-wal.ts', wal_directory], {
     encoding: 'utf8',
   });
+}
+
+function cut(wal_directory: string): z.infer<typeof Segment>[] {
+  const done = callTool(wal_directory);
   assert.equal(done.status, 0, done.stderr);
   return done.stdout
     .trim()
@@ -109,4 +113,22 @@ test('with the torn tail cut off between stop and start, no acknowledged point i
 
 test('without the cut InfluxDB 1.x loses points that it acknowledged: the tool is needed', async () => {
   expect((await lostAfterFullDisk(() => {})).length).toBeGreaterThan(0);
+});
+
+test('the tool refuses a running influxd and a directory that is not there', async () => {
+  const directory = temporaryDirectory('full-disk');
+  const influxd = await startInfluxd(directory.path);
+  try {
+    await writer(influxd).writeMany(1);
+    const running = callTool(join(directory.path, 'wal'));
+    expect([running.status, running.stderr]).toEqual([
+      1,
+      expect.stringContaining(`DATABASE_LOCKED directory=${directory.path}/wal pid=${influxd.pid}`),
+    ]);
+    const missing = callTool(join(directory.path, 'elsewhere'));
+    expect([missing.status, missing.stderr]).toEqual([1, expect.stringContaining('USAGE')]);
+  } finally {
+    await influxd.stop();
+    directory.remove();
+  }
 });
