@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import assert from 'node:assert/strict';
 import type { Clock } from '@waystation/runtime/clock';
 import { prng } from '@waystation/runtime/prng';
+import { cutTornTails } from '@waystation/scripts/local/influx-wal';
 import type { Ledger } from './ledger.ts';
 import type { PlannedFault } from './plan.ts';
 import type { Weather } from './proxy.ts';
@@ -60,8 +61,12 @@ export async function inflict(director: Director, fault: PlannedFault): Promise<
       await hold();
       disk.free();
       const part = found(world.parts, target);
-      // InfluxDB 1.x refuses every write after one that did not fit, until its operator starts it again.
-      if (target === 'influxd') await part.down('SIGTERM');
+      if (target === 'influxd') {
+        // InfluxDB 1.x refuses every write after one that did not fit, until its operator starts it again.
+        // What it then appends behind the torn entry would be gone at the start after that one.
+        await part.down('SIGTERM');
+        ledger.note('wal_cut', { segments: cutTornTails(join(disk.path, 'wal')) });
+      }
       await part.up(); // PostgreSQL may have given up
       break;
     }
