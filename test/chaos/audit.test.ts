@@ -229,6 +229,8 @@ test('an opening at the reader without its event is lost, an event without a sca
   expect(fewer.first).toMatchObject([{ class: 'duplicated' }]);
   const unanswered = [...scans.slice(1), { ...scan, outcome: 'unanswered' } as const];
   expect(audit(await evidence({ scans: unanswered })).first).toEqual([]);
+  const stuck = { ...scan, outcome: 'denied', denial: 'lockFault' } as const;
+  expect(audit(await evidence({ scans: [...scans.slice(1), stuck] })).first).toEqual([]);
 });
 
 test('a door that an order opened after its deadline is late, unless the station was lied to', async () => {

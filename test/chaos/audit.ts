@@ -314,7 +314,10 @@ function openings({ events, scans }: Evidence): Finding[] {
   return [...Map.groupBy(scans, ({ station }) => station)].flatMap(
     ([station, shown]): Finding[] => {
       const confirmed = shown.filter(({ outcome }) => outcome === 'granted');
-      const open = shown.filter(({ outcome }) => outcome === 'unanswered');
+      // Granted and on record, then the bolt did not move: the reader says so.
+      const open = shown.filter(
+        ({ outcome, denial }) => outcome === 'unanswered' || denial === 'lockFault',
+      );
       const cards = new Set(shown.map(({ card }) => card));
       const granted = events.filter((event) => {
         const access = Access.safeParse(event.body).data;
@@ -322,7 +325,7 @@ function openings({ events, scans }: Evidence): Finding[] {
           event.station === station && access?.outcome === 'granted' && cards.has(access.card ?? -1)
         );
       });
-      const facts = `${confirmed.length} confirmed at the reader, ${open.length} unanswered, ${granted.length} access events`;
+      const facts = `${confirmed.length} confirmed at the reader, ${open.length} unanswered or without a lock, ${granted.length} access events`;
       const finding = { station, stream: 'event' as const, epoch: '-', seq: granted.length };
       if (granted.length < confirmed.length)
         return [{ ...finding, class: 'lost' as const, what: `openings: ${facts}` }];
