@@ -1,7 +1,8 @@
 /**
  * A disk between a program and a power cut. What was fsynced is there; of what was written since, each sector holds
  * any of the contents it has had since; names change in order but perhaps not yet on the disk. The model is POSIX's,
- * stricter than ext4: an fsync of a file says nothing of its name, and a file's size may run ahead of its content.
+ * stricter than ext4 in its data: an fsync of a file says nothing of its name, and its size may run ahead of its content.
+ * Names are ext4's: one journal, in order; syncing one directory syncs them all.
  */
 import assert from 'node:assert/strict';
 import type { DiskStep } from './disk-history.ts';
