@@ -39,7 +39,7 @@ const STEPS = 400;
 export const CUTS_A_TRACE = 500;
 const FAILURES_TOLD_MAX = 20;
 const WRITER = fileURLToPath(new URL('station-writer.ts', import.meta.url));
-/** Thousands of images are laid and opened; memory is as good a place as any for that. */
+/** Thousands of images are laid and opened; memory is good enough a place for that. */
 const ROOT = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 /** Runs the writer under strace. */
